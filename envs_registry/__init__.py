@@ -1,0 +1,68 @@
+"""Environment ids and teaching variants, as plain data.
+
+Imports nothing of the core: ids name their classes as strings, and a variant is one file in
+`variants/`. `import socratic_env` registers everything here with Gymnasium.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+SINGLE = "socratic_env.env:SocraticEnv"
+VECTOR = "socratic_env.vector:SocraticVectorEnv"
+
+
+@dataclass(frozen=True)
+class EnvId:
+    """One registered id: what it is for, and its arguments."""
+
+    id: str
+    summary: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+IDS = (
+    EnvId("SocraticSciKnow-v0", "science questions of four domains, the paper's setting"),
+    EnvId("SocraticChemistry-v0", "chemistry questions only", {"domain": "chemistry"}),
+    EnvId("SocraticPhysics-v0", "physics questions only", {"domain": "physics"}),
+    EnvId("SocraticBiology-v0", "biology questions only", {"domain": "biology"}),
+    EnvId("SocraticMaterial-v0", "material science questions only", {"domain": "material"}),
+    EnvId(
+        "SocraticConcepts-v0",
+        "short drills with a hidden rule per concept, for models of 10^5-10^6 parameters",
+        {"questions": "concepts"},
+    ),
+    EnvId(
+        "SocraticSciKnow-NoTeacher-v0",
+        "ablation without teacher guidance: a fixed retry prompt",
+        {"teacher": "retry"},
+    ),
+    EnvId(
+        "SocraticSciKnow-NoDecay-v0",
+        "ablation without reward decay: any correct attempt earns 1",
+        {"reward": "full"},
+    ),
+)
+
+
+def register_ids() -> None:
+    """Register every id with Gymnasium (once; known ids are left alone)."""
+    import gymnasium as gym
+
+    for entry in IDS:
+        if entry.id not in gym.registry:
+            gym.register(
+                entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs)
+            )
+
+
+def variant_texts() -> dict[str, str]:
+    """The text of every variant file by its name, front matter included."""
+    folder = resources.files(__name__) / "variants"
+    return {
+        file.name.removesuffix(".md"): file.read_text(encoding="utf-8")
+        for file in sorted(folder.iterdir(), key=lambda f: f.name)
+        if file.name.endswith(".md")
+    }

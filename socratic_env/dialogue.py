@@ -1,0 +1,118 @@
+"""The rules, once: open a dialogue, answer, advise. Pure functions on frozen records.
+
+Every face (Gymnasium, vector, asynchronous, and others) only carries these transitions:
+
+    open_dialogue -> [answer -> (solved | out of attempts | too long) or advise]* -> stop
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from socratic_env.errors import ActionError, StepError
+from socratic_env.types import Attempt, Guidance, Message, Question, StopReason, Verdict
+from socratic_env.verifiers import Verifier, by_kind
+
+MAX_REPLY_CHARS = 1_000_000
+"""A longer reply is judged wrong unread and is kept cut to this length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What ends a dialogue: K, the verifier, and the longest text a student may see."""
+
+    max_attempts: int = 2
+    verifier: Verifier = by_kind
+    max_context_chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A dialogue so far. `chars` is the length of all its messages."""
+
+    question: Question
+    attempts: tuple[Attempt, ...] = ()
+    stop: StopReason | None = None
+    chars: int = 0
+
+    @property
+    def awaits_guidance(self) -> bool:
+        """Whether the next transition is `advise`."""
+        return self.stop is None and bool(self.attempts) and self.attempts[-1].guidance is None
+
+
+def open_dialogue(question: Question) -> Dialogue:
+    """A dialogue in which nothing was said yet but the question."""
+    return Dialogue(question, chars=len(question.system) + len(question.text))
+
+
+def answer(dialogue: Dialogue, text: str, rules: Rules) -> Dialogue:
+    """The student's reply: verified, and the end if it is right or the last one (eq 8).
+
+    Raises:
+        ActionError: the reply is no text.
+        StepError: the dialogue is over, or waits for guidance.
+    """
+    if not isinstance(text, str):
+        raise ActionError(f"the action is {type(text).__name__} {text!r:.60}; a reply must be a str")
+    if dialogue.stop is not None:
+        raise StepError(f"the episode has ended ({dialogue.stop.value}); call reset() first")
+    if dialogue.awaits_guidance:
+        raise StepError("the last attempt still waits for guidance; advise before the next answer")
+    if len(text) > MAX_REPLY_CHARS:
+        reason = f"the reply is longer than {MAX_REPLY_CHARS} characters"
+        text, verdict = _clean(text[:MAX_REPLY_CHARS]), Verdict(False, None, reason)
+    else:
+        text = _clean(text)
+        verdict = rules.verifier(dialogue.question, text)
+    attempts = (*dialogue.attempts, Attempt(text, verdict))
+    chars = dialogue.chars + len(text)
+    stop = None
+    if verdict.correct:
+        stop = StopReason.SOLVED
+    elif len(attempts) >= rules.max_attempts:
+        stop = StopReason.OUT_OF_ATTEMPTS
+    elif rules.max_context_chars is not None and chars > rules.max_context_chars:
+        stop = StopReason.CONTEXT_LIMIT
+    return replace(dialogue, attempts=attempts, stop=stop, chars=chars)
+
+
+def advise(dialogue: Dialogue, guidance: Guidance, rules: Rules) -> Dialogue:
+    """The teacher's guidance on the last attempt (eq 10), or its fault, which ends the dialogue."""
+    if not dialogue.awaits_guidance:
+        raise StepError("no attempt waits for guidance")
+    guidance = replace(guidance, text=_clean(guidance.text))
+    attempts = (*dialogue.attempts[:-1], replace(dialogue.attempts[-1], guidance=guidance))
+    chars = dialogue.chars + len(guidance.text)
+    stop = None
+    if guidance.fault is not None:
+        stop = StopReason.TEACHER_FAILED
+    elif rules.max_context_chars is not None and chars > rules.max_context_chars:
+        stop = StopReason.CONTEXT_LIMIT
+    return replace(dialogue, attempts=attempts, stop=stop, chars=chars)
+
+
+def messages(dialogue: Dialogue) -> list[Message]:
+    """The dialogue as the student sees it, as fresh chat messages."""
+    question = dialogue.question
+    out: list[Message] = []
+    if question.system:
+        out.append({"role": "system", "content": question.system})
+    out.append({"role": "user", "content": question.text})
+    for attempt in dialogue.attempts:
+        out.append({"role": "assistant", "content": attempt.text})
+        if attempt.guidance is not None and attempt.guidance.fault is None:
+            out.append({"role": "user", "content": attempt.guidance.text})
+    return out
+
+
+def text(dialogue: Dialogue) -> str:
+    """The dialogue as one text, each message under its role."""
+    return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages(dialogue))
+
+
+def _clean(reply: str) -> str:
+    """Lone surrogates replaced, so that every text is valid Unicode and valid JSON."""
+    if reply.isascii():
+        return reply
+    return reply.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,60 @@
+"""One named error for each boundary that can be crossed wrongly.
+
+Every message names the thing, the value that was given and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gymnasium.error import ResetNeeded
+
+
+class SocraticError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigurationError(SocraticError, ValueError):
+    """An argument of an environment, a teacher or a command cannot be used."""
+
+
+class QuestionError(SocraticError, ValueError):
+    """A question set, a file of questions or one row of it cannot be used."""
+
+
+class ActionError(SocraticError, TypeError):
+    """An action is not text, or a batch has the wrong number of actions."""
+
+
+class StepError(SocraticError, ResetNeeded):
+    """`step` was called before `reset` or after the end of the episode."""
+
+
+class TrackerError(SocraticError, ValueError):
+    """Batch statistics do not fit the environment, are a copy, or contradict themselves."""
+
+
+class TeacherError(SocraticError):
+    """A teacher gave no usable guidance. Kept on the episode as data."""
+
+
+class TeacherTimeout(TeacherError):
+    """The total deadline of a teacher's call has passed."""
+
+
+class TeacherUnavailable(TeacherError):
+    """The teacher could not be reached, or refused the call, after all retries."""
+
+
+class TeacherReplyError(TeacherError):
+    """The teacher answered, but not with guidance (empty, refusal, malformed)."""
+
+
+def unknown(
+    what: str,
+    value: object,
+    known: Iterable[str],
+    kind: type[SocraticError] = ConfigurationError,
+) -> SocraticError:
+    """The error for a name that is not one of a known set."""
+    return kind(f"unknown {what} {value!r}; use one of: {', '.join(sorted(known))}")

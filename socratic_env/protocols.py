@@ -1,0 +1,122 @@
+"""Teaching protocols: what a teacher sees of a failed dialogue, and what it is asked.
+
+A protocol is one file of `envs_registry/variants`: front matter, then the prompt. Placeholders
+are filled in one pass, so that braces in a question or a reply stay what they are, and the
+student's text is fenced and cannot forge chat tokens or the fence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import yaml
+
+import envs_registry
+from socratic_env.dialogue import Dialogue
+from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.types import HINT_STRENGTHS, Message, Question
+
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{(question|student_answer|reference_solution|ground_truth_block)\}")
+_CHAT_TOKEN = re.compile(r"<(?=[|\uff5c]|/?(?:student_answer|system|user|assistant)\b)", re.IGNORECASE)
+_BREAK = "<\u200b"
+_NOT_SHOWN = "(not provided)"
+
+
+@dataclass(frozen=True, slots=True)
+class TeachingProtocol:
+    """One teaching variant.
+
+    name: as in `gym.make(..., protocol=name)`.
+    prompt: the teacher's prompt with placeholders in braces.
+    summary: one line for people.
+    dialogue: "last" shows the latest reply, "whole" everything said so far.
+    ground_truth, reference_solution: whether the teacher is shown the answer, the solution.
+    max_guidance_chars: longer guidance is cut there and marked.
+    rule_hints: what the rule-based teacher gives, strengths of `HINT_STRENGTHS` in order.
+    """
+
+    name: str
+    prompt: str
+    summary: str = ""
+    dialogue: str = "last"
+    ground_truth: bool = False
+    reference_solution: bool = False
+    max_guidance_chars: int = 4096
+    rule_hints: tuple[str, ...] = ("explain", "next_step")
+
+
+def parse_variant(name: str, text: str) -> TeachingProtocol:
+    """A protocol from the text of a variant file; a wrong key or value is named."""
+    match = _FRONT_MATTER.match(text)
+    if match is None:
+        raise ConfigurationError(f"variant {name!r} has no front matter; begin it with a '---' block")
+    settings: dict[str, Any] = yaml.safe_load(match[1]) or {}
+    known = {f.name for f in fields(TeachingProtocol)} - {"name", "prompt"}
+    for key in settings:
+        if key not in known:
+            raise unknown(f"key in the front matter of variant {name!r}:", key, known)
+    settings["rule_hints"] = tuple(settings.get("rule_hints", ("explain", "next_step")))
+    for strength in settings["rule_hints"]:
+        if strength not in HINT_STRENGTHS:
+            raise unknown(f"hint strength in variant {name!r}:", strength, HINT_STRENGTHS)
+    if settings.get("dialogue", "last") not in ("last", "whole"):
+        raise unknown(f"dialogue in variant {name!r}:", settings["dialogue"], ("last", "whole"))
+    return TeachingProtocol(name=name, prompt=match[2].strip(), **settings)
+
+
+@cache
+def protocols() -> dict[str, TeachingProtocol]:
+    """All variants by name."""
+    return {name: parse_variant(name, text) for name, text in envs_registry.variant_texts().items()}
+
+
+def protocol(spec: str | TeachingProtocol) -> TeachingProtocol:
+    """The protocol of that name, or the protocol itself."""
+    if isinstance(spec, TeachingProtocol):
+        return spec
+    if spec not in protocols():
+        raise unknown("protocol", spec, protocols())
+    return protocols()[spec]
+
+
+def neutralise(text: str) -> str:
+    """Student text in which chat tokens and forged fences are broken by an invisible character."""
+    return _CHAT_TOKEN.sub(_BREAK, text)
+
+
+def _student_answer(dialogue: Dialogue, whole: bool) -> str:
+    def fence(text: str) -> str:
+        return f"<student_answer>\n{neutralise(text)}\n</student_answer>"
+
+    if not whole:
+        return fence(dialogue.attempts[-1].text)
+    parts = []
+    for attempt in dialogue.attempts:
+        parts.append(fence(attempt.text))
+        if attempt.guidance is not None:
+            parts.append(f"Your guidance then:\n{attempt.guidance.text}")
+    return "\n\n".join(parts)
+
+
+def _truth(question: Question) -> str:
+    texts = {o.letter: o.text for o in question.options}
+    option = texts.get(question.answer)
+    return f"{question.answer}: {option}" if option is not None else question.answer
+
+
+def teacher_messages(dialogue: Dialogue, variant: TeachingProtocol) -> list[Message]:
+    """The chat that asks a language-model teacher for guidance on the last attempt (eq 9)."""
+    question = dialogue.question
+    solution = question.solution if variant.reference_solution else None
+    values = {
+        "question": question.text,
+        "student_answer": _student_answer(dialogue, variant.dialogue == "whole"),
+        "reference_solution": solution or _NOT_SHOWN,
+        "ground_truth_block": _truth(question) if variant.ground_truth else _NOT_SHOWN,
+    }
+    content = _PLACEHOLDER.sub(lambda m: values[m.group(1)], variant.prompt)
+    return [{"role": "user", "content": content}]

@@ -1,0 +1,73 @@
+"""Molar mass of a hydrated salt whose formula has brackets, such as Al2(SO4)3 . 9 H2O."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from socratic_env.questions.procedural.template import Slip, Step, Template, register
+
+METALS = {  # symbol: (mass in g/mol, charge)
+    "Mg": (24.305, 2), "Ca": (40.078, 2), "Mn": (54.938, 2), "Co": (58.933, 2), "Ni": (58.693, 2),
+    "Cu": (63.546, 2), "Zn": (65.38, 2), "Sr": (87.62, 2), "Ba": (137.327, 2), "Al": (26.982, 3),
+    "Cr": (51.996, 3), "Fe": (55.845, 3), "Ga": (69.723, 3), "Y": (88.906, 3), "La": (138.905, 3),
+}  # fmt: skip
+ANIONS = {  # formula: (central mass, O atoms, charge)
+    "NO3": (14.007, 3, 1), "ClO3": (35.45, 3, 1), "ClO4": (35.45, 4, 1), "BrO3": (79.904, 3, 1),
+    "IO3": (126.904, 3, 1), "SO4": (32.06, 4, 2), "SeO4": (78.971, 4, 2), "PO4": (30.974, 4, 3),
+}  # fmt: skip
+OXYGEN, WATER = 15.999, 18.015
+
+
+def _draw(rng: random.Random) -> dict[str, Any]:
+    while True:
+        metal, anion = rng.choice(list(METALS)), rng.choice(list(ANIONS))
+        (mass, plus), (central, oxygens, minus) = METALS[metal], ANIONS[anion]
+        if plus == minus:
+            continue
+        n, k = (minus, plus) if (plus, minus) != (2, 2) else (1, 1)
+        if k < 2:
+            continue
+        w = rng.randrange(2, 13)
+        salt = f"{metal}{n if n > 1 else ''}({anion}){k}"
+        return {
+            "formula": f"{salt} . {w} H2O", "metal": metal, "m_metal": mass, "n": n, "m_central": central,
+            "o": oxygens, "k": k, "w": w, "m_O": OXYGEN, "m_water": WATER,
+        }  # fmt: skip
+
+
+register(
+    Template(
+        name="molar_mass",
+        domain="chemistry",
+        phrasings=(
+            "What is the molar mass of the hydrate {formula}?",
+            "Calculate the mass of one mole of {formula}, crystal water included.",
+            "A student weighs out exactly one mole of {formula}. What mass is that?",
+        ),
+        draw=_draw,
+        steps=(
+            Step("anion", "m_central + o * m_O", "the mass of one anion", "g/mol"),
+            Step("salt", "n * m_metal + k * anion", "the mass of the salt without water", "g/mol"),
+            Step("M", "salt + w * m_water", "the molar mass", "g/mol"),
+        ),
+        slips=(
+            Slip("anion", "m_central + m_O", "ignored the subscript of oxygen", "the anion holds several oxygen atoms"),
+            Slip("anion", "o * (m_central + m_O)", "gave the subscript of oxygen to the whole anion",
+                 "it belongs to the oxygen only"),
+            Slip("salt", "n * m_metal + anion", "ignored the number after the bracket",
+                 "it multiplies everything in the bracket"),
+            Slip("salt", "k * (m_metal + anion)", "gave the number after the bracket to the metal too",
+                 "it multiplies the bracket only"),
+            Slip("salt", "k * m_metal + n * anion", "swapped the numbers of metal and anion",
+                 "each number belongs to what stands before it"),
+            Slip("M", "salt", "dropped the crystal water", "the dot adds water molecules to the formula"),
+            Slip("M", "salt + m_water", "counted the crystal water once",
+                 "the number before the water says how many there are"),
+            Slip("M", "salt + w * 2 * m_water", "counted the crystal water twice",
+                 "the subscript of hydrogen is already in the mass of water"),
+            Slip("M", "w * (salt + m_water)", "multiplied the salt by the number of water molecules",
+                 "that number belongs to the water only"),
+        ),
+    )
+)  # fmt: skip

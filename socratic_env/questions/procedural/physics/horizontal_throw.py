@@ -1,0 +1,43 @@
+"""Range of a horizontal throw, the speed given in km/h."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from socratic_env.questions.procedural.template import Slip, Step, Template, register
+
+
+def _draw(rng: random.Random) -> dict[str, Any]:
+    return {"v_kmh": rng.randrange(18, 181, 2), "h": rng.randrange(5, 121), "g": 9.81}
+
+
+register(
+    Template(
+        name="horizontal_throw",
+        domain="physics",
+        phrasings=(
+            "A stone is thrown horizontally at {v_kmh} km/h from a cliff {h} m high. How far from the foot "
+            "of the cliff does it land? Take g = {g} m/s^2 and neglect air resistance.",
+            "From a tower of height {h} m a ball leaves horizontally with a speed of {v_kmh} km/h. Find its "
+            "horizontal range, with g = {g} m/s^2 and without air drag.",
+            "A drone flying level at {v_kmh} km/h drops a parcel from {h} m. What horizontal distance does "
+            "the parcel cover before it hits the ground (g = {g} m/s^2, no drag)?",
+        ),
+        draw=_draw,
+        steps=(
+            Step("v", "v_kmh / 3.6", "the speed", "m/s"),
+            Step("t", "sqrt(2 * h / g)", "the time of the fall", "s"),
+            Step("x", "v * t", "the range", "m"),
+        ),
+        slips=(
+            Slip("v", "v_kmh", "kept the speed in km/h", "the height is in metres, so the speed must be in m/s"),
+            Slip("v", "v_kmh * 3.6", "multiplied by 3.6", "a speed in m/s is a smaller number than in km/h"),
+            Slip("t", "sqrt(h / g)", "forgot the factor 2", "a fall from rest covers h = g t^2 / 2"),
+            Slip("t", "2 * h / g", "forgot the square root", "2 h / g is the square of the time"),
+            Slip("t", "sqrt(h / (2 * g))", "divided by 2", "solving h = g t^2 / 2 for t multiplies by 2"),
+            Slip("t", "sqrt(4 * h / g)", "doubled twice", "the factor under the root is 2, only once"),
+            Slip("x", "v * t / 2", "halved the range", "the horizontal speed is constant, not growing from zero"),
+        ),
+    )
+)

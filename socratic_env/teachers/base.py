@@ -1,0 +1,72 @@
+"""What a teacher is, and how synchronous code asks one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from socratic_env.dialogue import Dialogue
+from socratic_env.protocols import TeachingProtocol
+from socratic_env.types import Guidance, Question
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRequest:
+    """One failed dialogue on which guidance is wanted, and how to teach."""
+
+    dialogue: Dialogue
+    protocol: TeachingProtocol
+
+
+class Teacher(ABC):
+    """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
+
+    @abstractmethod
+    async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+        """One Guidance for each request, in order.
+
+        A request that failed has its TeacherError in `Guidance.fault`; raising a TeacherError
+        fails all of them. Any other exception is a defect of the teacher and propagates.
+        """
+
+    def check(self, question: Question) -> None:  # noqa: B027 - optional to override
+        """Raise ConfigurationError if this teacher cannot teach such a question."""
+
+    async def close(self) -> None:  # noqa: B027 - optional to override
+        """Give back connections and other resources."""
+
+
+class _Background:
+    """An event loop in a daemon thread, so that synchronous faces can run teachers anywhere,
+    also where a loop is running already (notebooks)."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="socratic-teachers", daemon=True).start()
+
+
+_background: _Background | None = None
+_lock = threading.Lock()
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end from synchronous code; an interrupt cancels it."""
+    global _background
+    with _lock:
+        if _background is None or _background.process != os.getpid():
+            _background = _Background()  # a forked child has the object, but not its thread
+        loop = _background.loop
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
