@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from socratic_env.classroom import Classroom, observe
-from socratic_env.dialogue import Dialogue
+from socratic_env.dialogue import Dialogue, cut
 from socratic_env.errors import ConfigurationError, StepError
 from socratic_env.rewards import BatchStatistics
 from socratic_env.types import Episode, Question, Usage
@@ -75,6 +75,11 @@ class SocraticBatch:
         for row, dialogue in zip(waiting, advised, strict=True):
             self._rows[row] = dialogue
             self._close_if_cut(dialogue)
+
+    def cut(self, row: int) -> None:
+        """End a row whose next prompt no longer fits the student; it is closed, truncated."""
+        self._rows[row] = cut(self.dialogue(row))
+        self._close_if_cut(self._rows[row])
 
     def observe(self, row: int) -> tuple[str, dict[str, Any]]:
         """(observation, info) of a row."""

@@ -92,6 +92,13 @@ def advise(dialogue: Dialogue, guidance: Guidance, rules: Rules) -> Dialogue:
     return replace(dialogue, attempts=attempts, stop=stop, chars=chars)
 
 
+def cut(dialogue: Dialogue) -> Dialogue:
+    """End a dialogue whose next prompt no longer fits the student, after its last verdict."""
+    if dialogue.stop is not None:
+        raise StepError(f"the episode has ended ({dialogue.stop.value}) and cannot be cut")
+    return replace(dialogue, stop=StopReason.CONTEXT_LIMIT)
+
+
 def messages(dialogue: Dialogue) -> list[Message]:
     """The dialogue as the student sees it, as fresh chat messages."""
     question = dialogue.question

@@ -21,8 +21,12 @@ from socratic_env.types import HINT_STRENGTHS, Message, Question
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{(question|student_answer|reference_solution|ground_truth_block)\}")
-_CHAT_TOKEN = re.compile(r"<(?=[|\uff5c]|/?(?:student_answer|system|user|assistant)\b)", re.IGNORECASE)
-_BREAK = "<\u200b"
+_CHAT_TOKEN = re.compile(
+    r"<(?=[|\uff5c]|[\s/]*+(?:student_answer|system|user|assistant|(?:start|end)_of_turn|(?:s|bos|eos|sys)>))"
+    r"|\[(?=/?inst\])",
+    re.IGNORECASE,
+)
+_BREAK = "\\g<0>\u200b"
 _NOT_SHOWN = "(not provided)"
 
 
@@ -48,23 +52,47 @@ class TeachingProtocol:
     max_guidance_chars: int = 4096
     rule_hints: tuple[str, ...] = ("explain", "next_step")
 
+    def __post_init__(self) -> None:
+        def refuse(key: str, wanted: str) -> ConfigurationError:
+            return ConfigurationError(
+                f"variant {self.name!r}: {key} is {getattr(self, key)!r}; give {wanted}"
+            )
+
+        if self.dialogue not in ("last", "whole"):
+            raise refuse("dialogue", "'last' or 'whole'")
+        for key in ("ground_truth", "reference_solution"):
+            if not isinstance(getattr(self, key), bool):
+                raise refuse(key, "true or false")
+        longest = self.max_guidance_chars
+        if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
+            raise refuse("max_guidance_chars", "a number of characters")
+        if not isinstance(self.rule_hints, tuple) or not self.rule_hints:
+            raise refuse("rule_hints", f"a list of {', '.join(HINT_STRENGTHS)}")
+        for strength in self.rule_hints:
+            if strength not in HINT_STRENGTHS:
+                raise unknown(f"hint strength in variant {self.name!r}:", strength, HINT_STRENGTHS)
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
+            raise refuse("prompt", "the teacher's prompt, after the front matter")
+
 
 def parse_variant(name: str, text: str) -> TeachingProtocol:
     """A protocol from the text of a variant file; a wrong key or value is named."""
     match = _FRONT_MATTER.match(text)
     if match is None:
         raise ConfigurationError(f"variant {name!r} has no front matter; begin it with a '---' block")
-    settings: dict[str, Any] = yaml.safe_load(match[1]) or {}
+    try:
+        settings: dict[str, Any] = yaml.safe_load(match[1]) or {}
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"variant {name!r}: its front matter is no valid YAML: {reason}") from None
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"variant {name!r}: its front matter must be lines of 'key: value'")
     known = {f.name for f in fields(TeachingProtocol)} - {"name", "prompt"}
     for key in settings:
         if key not in known:
             raise unknown(f"key in the front matter of variant {name!r}:", key, known)
-    settings["rule_hints"] = tuple(settings.get("rule_hints", ("explain", "next_step")))
-    for strength in settings["rule_hints"]:
-        if strength not in HINT_STRENGTHS:
-            raise unknown(f"hint strength in variant {name!r}:", strength, HINT_STRENGTHS)
-    if settings.get("dialogue", "last") not in ("last", "whole"):
-        raise unknown(f"dialogue in variant {name!r}:", settings["dialogue"], ("last", "whole"))
+    if isinstance(settings.get("rule_hints"), list):
+        settings["rule_hints"] = tuple(settings["rule_hints"])
     return TeachingProtocol(name=name, prompt=match[2].strip(), **settings)
 
 
@@ -78,7 +106,7 @@ def protocol(spec: str | TeachingProtocol) -> TeachingProtocol:
     """The protocol of that name, or the protocol itself."""
     if isinstance(spec, TeachingProtocol):
         return spec
-    if spec not in protocols():
+    if not isinstance(spec, str) or spec not in protocols():
         raise unknown("protocol", spec, protocols())
     return protocols()[spec]
 
@@ -98,7 +126,7 @@ def _student_answer(dialogue: Dialogue, whole: bool) -> str:
     for attempt in dialogue.attempts:
         parts.append(fence(attempt.text))
         if attempt.guidance is not None:
-            parts.append(f"Your guidance then:\n{attempt.guidance.text}")
+            parts.append(f"Your guidance then:\n{neutralise(attempt.guidance.text)}")
     return "\n\n".join(parts)
 
 

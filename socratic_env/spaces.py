@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import string
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import create_shared_memory
 
 
 class UnicodeText(gym.spaces.Text):
@@ -36,3 +38,9 @@ class UnicodeText(gym.spaces.Text):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UnicodeText) and other.max_length == self.max_length
+
+
+@create_shared_memory.register(UnicodeText)
+def _no_shared_memory(space: UnicodeText, *args: Any, **kwargs: Any) -> NoReturn:
+    """Refuse, where the one of `Text` would fill gigabytes with room for the longest text."""
+    raise CustomSpaceError(f"{space} does not fit into shared memory; use shared_memory=False")

@@ -172,6 +172,19 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
             }
         return observations, rewards, terminated, truncated, infos
 
+    def cut(self, rows: Sequence[int]) -> None:
+        """End rows whose next prompt no longer fits the student: closed in the batch after their
+        last verdict, with stop reason "context_limit"."""
+        batch = self._open()
+        for row in rows:
+            batch.cut(row)
+            self._ended[row] = True
+
+    @property
+    def statistics(self) -> BatchStatistics:
+        """The counts of the batch that is open."""
+        return self._open().tracker
+
     def episodes(self) -> list[Episode]:
         """The finished batch with its rewards, row by row; ground truth included."""
         return self._open().episodes()

@@ -15,7 +15,7 @@ Verifier: TypeAlias = Callable[[Question, str], Verdict]
 
 _OPEN, _CLOSE = "<answer>", "</answer>"
 _THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?P<marks>`{3,}|~{3,})(?P<rest>.*)$", re.MULTILINE)
 _QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _BLANKS = " \t\r\n"
 _NUMBER = re.compile(
@@ -46,6 +46,18 @@ def _outside_thought(text: str, at: int) -> bool:
     return passed or depth == 0
 
 
+def _inside_fence(text: str, at: int) -> bool:
+    """Whether `at` lies inside a code fence: only a line of as many of the same marks closes it."""
+    marks = ""
+    for line in _FENCE.finditer(text, 0, at):
+        if not marks:
+            if line["marks"][0] == "~" or "`" not in line["rest"]:
+                marks = line["marks"]
+        elif line["marks"].startswith(marks) and not line["rest"].strip() and line.end() < at:
+            marks = ""
+    return bool(marks)
+
+
 def answer_block(text: str) -> str | Verdict:
     """The inside of the one answer block of a reply, or the verdict that says what is wrong.
 
@@ -61,7 +73,7 @@ def answer_block(text: str) -> str | Verdict:
         return _wrong("the answer block is closed before it is opened")
     if not _outside_thought(text, start):
         return _wrong("the answer stands inside a thought")
-    if sum(1 for _ in _FENCE.finditer(text, 0, start)) % 2:
+    if _inside_fence(text, start):
         return _wrong("the answer stands inside a code fence")
     after = text[end + len(_CLOSE) : end + len(_CLOSE) + 1]
     before = text[start - 1 : start] if start else ""

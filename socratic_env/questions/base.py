@@ -10,7 +10,6 @@ import numpy as np
 from socratic_env.errors import QuestionError
 from socratic_env.types import Question
 
-
 _COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 

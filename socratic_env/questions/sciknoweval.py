@@ -44,7 +44,8 @@ def _split_text(text: str) -> tuple[str, tuple[Option, ...], str]:
             raise _RowError(f"option {chr(ord('A') + i)} is missing before option {mark[1]}")
         end = marks[i + 1].start() - 1 if i + 1 < len(marks) else len(body)
         options.append(Option(mark[1], body[mark.end() : end]))
-    return body[: marks[0].start()].removesuffix("\n\n"), tuple(options), closing
+    before = body[: marks[0].start()]
+    return before.removesuffix("\n\n" if before.endswith("\n\n") else "\n"), tuple(options), closing
 
 
 def _from_paper(row: Row) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _from_v2(row: Row) -> dict[str, Any] | None:
         "system": choice_system(len(options)),
         "answer": row["answerKey"],
         "domain": str(row.get("domain", "")).lower(),
-        "subtask": details.get("subtask", ""),
+        "subtask": str(details.get("subtask") or ""),
     }
 
 
@@ -114,6 +115,15 @@ def _reader(row: Row) -> Callable[[Row], dict[str, Any] | None]:
     )
 
 
+def _check_text(text: Any) -> None:
+    if not isinstance(text, str):
+        raise _RowError(f"a part of it is {type(text).__name__} {text!r:.40}, not text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _RowError(f"{ascii(text):.40} holds half of a surrogate pair, so it is no Unicode") from None
+
+
 def _question(row: Row, number: int, folder: str, split: str) -> Question | None:
     if not isinstance(row, Mapping):
         raise _RowError(f"it is {type(row).__name__}, not an object")
@@ -126,9 +136,14 @@ def _question(row: Row, number: int, folder: str, split: str) -> Question | None
     letters = [option.letter for option in made["options"]]
     if len(letters) < 2:
         raise _RowError(f"it has {len(letters)} option; at least 2 are needed")
+    texts = [option.text for option in made["options"]]
+    for text in (made["statement"], made["system"], *letters, *texts):
+        _check_text(text)
+    if len(set(letters)) < len(letters):
+        raise _RowError(f"its labels {', '.join(letters)} are not distinct")
     if made["answer"] not in letters:
         raise _RowError(f"its answer {made['answer']!r} is none of its options {', '.join(letters)}")
-    domain = made.pop("domain") or folder
+    domain = made.pop("domain") or folder or "unknown"
     return Question(id=f"{domain}/{split}/{number}", domain=domain, kind=AnswerKind.CHOICE, **made)
 
 
@@ -143,27 +158,32 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 
             for i, row in enumerate(pyarrow.parquet.read_table(path).to_pylist()):
                 yield f"{path}, row {i}", row
-        elif path.suffix == ".jsonl":
+        elif _holds_list(path):
+            for i, row in enumerate(_parse(path.read_text(encoding="utf-8"), str(path))):
+                yield f"{path}, row {i}", row
+        else:
             with path.open(encoding="utf-8") as lines:
                 for i, line in enumerate(lines):
                     if line.strip():
                         yield f"{path}, line {i + 1}", _parse(line, f"{path}, line {i + 1}")
-        else:
-            rows = _parse(path.read_text(encoding="utf-8"), str(path))
-            if not isinstance(rows, list):
-                raise QuestionError(f"{path} holds {type(rows).__name__}; a .json file must hold a list of rows")
-            for i, row in enumerate(rows):
-                yield f"{path}, row {i}", row
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, QuestionError):
             raise
         raise QuestionError(f"{path} cannot be read: {error}; fetch or write the file again") from error
 
 
+def _holds_list(path: Path) -> bool:
+    """Whether a .json file holds one list of rows, rather than a row on each line."""
+    if path.suffix != ".json":
+        return False
+    with path.open(encoding="utf-8") as lines:
+        return next((line.lstrip() for line in lines if line.strip()), "").startswith("[")
+
+
 def _parse(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QuestionError(f"{place} is no valid JSON: {error}; correct or remove it") from None
 
 

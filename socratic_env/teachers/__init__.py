@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -33,7 +34,7 @@ def from_spec(spec: TeacherSpec) -> Teacher:
         )
     arguments = dict(spec)
     kind = arguments.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise unknown("teacher", kind, KINDS)
     module, _, name = KINDS[kind].partition(":")
     make: Callable[..., Teacher] = getattr(import_module(module), name)
@@ -42,7 +43,10 @@ def from_spec(spec: TeacherSpec) -> Teacher:
             "teacher: a key does not belong into a spec; put it into an environment variable "
             "and name that with 'api_key_env'"
         )
+    signature = inspect.signature(make)
     try:
+        signature.bind(**arguments)
         return make(**arguments)
     except TypeError as error:
-        raise ConfigurationError(f"teacher {kind!r}: {error}") from None
+        known = ", ".join(signature.parameters) or "none"
+        raise ConfigurationError(f"teacher {kind!r}: {error}; its arguments are: {known}") from None

@@ -25,9 +25,10 @@ OPERATIONS = {
     "mid": lambda x, y: (x + y) // 2,
 }
 NAMES = (
-    "arvel bonto cirra dolen ember fasko gilda horun ister jopal kinto lerma mavik nosta ovell prido "
-    "quill ranto sorva telik ulmen varda wespo xandi yorel zorin brask climo drune flett glorn hesk"
-).split()
+    "arvel", "bonto", "cirra", "dolen", "ember", "fasko", "gilda", "horun", "ister", "jopal", "kinto",
+    "lerma", "mavik", "nosta", "ovell", "prido", "quill", "ranto", "sorva", "telik", "ulmen", "varda",
+    "wespo", "xandi", "yorel", "zorin", "brask", "climo", "drune", "flett", "glorn", "hesk",
+)  # fmt: skip
 SECRET = 20260709
 """Seed of the hidden rules: another one is another world."""
 
@@ -36,9 +37,9 @@ def _digits(rng: random.Random) -> dict[str, Any]:
     return {symbol: rng.randrange(10) for symbol in "abd"}
 
 
-def _slips(step: str, arguments: str, right: str) -> tuple[Slip, ...]:
+def _slips(step: str, words: str, arguments: str, right: str) -> tuple[Slip, ...]:
     return tuple(
-        Slip(step, f"{wrong}{arguments}", f"took {wrong}", "that operation is another one")
+        Slip(step, f"{wrong}{arguments}", f"took {wrong} {words}", "that operation is another one")
         for wrong in OPERATIONS
         if wrong != right
     )
@@ -56,7 +57,7 @@ def _concept(name: str, first: str, second: str) -> Template:
             Step("x", f"{first}(a, b)", "first"),
             Step("y", f"{second}(x, d)", "then"),
         ),
-        slips=_slips("x", "(a, b)", first) + _slips("y", "(x, d)", second),
+        slips=_slips("x", "first", "(a, b)", first) + _slips("y", "then", "(x, d)", second),
         system="",
         functions=OPERATIONS,
         line="{head} {value}",

@@ -31,7 +31,10 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "lg": math.log10,
     "exp": math.exp,
 }
+_ID = re.compile(r"(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<split>[^/]+)/(?P<number>0|[1-9][0-9]{0,5})")
 _MOST_DRAWS = 10_000
+_LARGEST_PLAIN = 1e9
+_FEWEST_MISTAKES = 3  # an item on which hardly any mistake shows teaches nothing
 _ITEMS_PER_TEMPLATE = 1_000_000
 _TEST_SHARE = 10  # one parameter set in so many belongs to the test split
 
@@ -103,7 +106,8 @@ class Template:
         symbols = [step.symbol for step in self.steps]
         for slip in self.slips:
             if slip.step not in symbols:
-                raise unknown(f"step in slip {slip.name!r} of {self.name}:", slip.step, symbols, QuestionError)
+                what = f"step in slip {slip.name!r} of {self.name}:"
+                raise unknown(what, slip.step, symbols, QuestionError)
         formulas = [step.formula for step in self.steps] + [slip.formula for slip in self.slips]
         compiled = {text: compile(text, f"<{self.name}>", "eval") for text in formulas}
         object.__setattr__(self, "_compiled", compiled)
@@ -113,15 +117,15 @@ class Template:
 
     def shown(self, value: float) -> str:
         """A value as items and solutions show it."""
-        if isinstance(value, int) or value == int(value) and abs(value) < 10**self.digits:
+        if isinstance(value, int) or (value == int(value) and abs(value) < 10**self.digits):
             return str(int(value))
-        return f"{value:.{self.digits}g}"
+        text = f"{value:.{self.digits}g}"
+        # A power of ten among plain numbers would tell an option apart.
+        return f"{float(text):.0f}" if "e+" in text and abs(value) < _LARGEST_PLAIN else text
 
     def _evaluate(self, formula: str, values: Mapping[str, Any]) -> float:
         # Formulas are source code of this package, never data.
-        result: float = eval(
-            self._compiled[formula], {"__builtins__": {}}, {**self._names, **values}
-        )
+        result: float = eval(self._compiled[formula], {"__builtins__": {}}, {**self._names, **values})
         return result
 
     def _fields(self, step: Step, formula: str, values: Mapping[str, Any]) -> dict[str, str]:
@@ -178,7 +182,8 @@ class Template:
             parameters = self.draw(rng)
             if _split_of(self.name, parameters) != split:
                 continue
-            made = self._choice(rng, parameters) if self.kind is AnswerKind.CHOICE else self._number(parameters)
+            is_choice = self.kind is AnswerKind.CHOICE
+            made = self._choice(rng, parameters) if is_choice else self._number(parameters)
             if made is not None:
                 return Question(
                     id=f"{self.domain}/{self.name}/{split}/{number}",
@@ -215,6 +220,8 @@ class Template:
             for slip, wrong, wrong_lines in self._worked_slips(parameters)
             if abs(wrong - value) > self.rel_tol * abs(value)
         ]
+        if len(mistakes) < _FEWEST_MISTAKES:
+            return None
         return {"answer": answer, "solution": "\n".join(lines), "mistakes": tuple(mistakes)}
 
     def _choice(self, rng: random.Random, parameters: dict[str, Any]) -> dict[str, Any] | None:
@@ -244,12 +251,12 @@ class Template:
     def _distractors(
         self, rng: random.Random, truth: float, worked: list[tuple[Slip, float, list[str]]]
     ) -> list[tuple[Slip, float, list[str]]] | None:
-        """Three mistakes with distinct values, so chosen that the truth's rank is even."""
+        """Three mistakes with distinct values of the truth's sign, so chosen that its rank is even."""
         rng.shuffle(worked)
         distinct: list[tuple[Slip, float, list[str]]] = []
         for entry in worked:
             others = [truth, *(value for _, value, _ in distinct)]
-            if all(abs(entry[1] - other) > 0.02 * max(abs(entry[1]), abs(other)) for other in others):
+            if entry[1] * truth > 0 and not any(_alike(entry[1], other) for other in others):
                 distinct.append(entry)
         below = [entry for entry in distinct if entry[1] < truth]
         above = [entry for entry in distinct if entry[1] > truth]
@@ -258,6 +265,10 @@ class Template:
             return None
         rank = rng.choice(ranks)
         return below[:rank] + above[: 3 - rank]
+
+
+def _alike(one: float, other: float) -> bool:
+    return abs(one - other) <= 0.02 * max(abs(one), abs(other))
 
 
 def _split_of(name: str, parameters: Mapping[str, Any]) -> str:
@@ -304,9 +315,9 @@ class ProceduralSet(QuestionSet):
 
     def find(self, question_id: str) -> Question:
         """The item of an id such as "physics/horizontal_throw/train/12"."""
-        parts = question_id.split("/") if isinstance(question_id, str) else []
-        if len(parts) == 4 and parts[2] == self._split and parts[3].isdecimal():
+        match = _ID.fullmatch(question_id) if isinstance(question_id, str) else None
+        if match is not None and match["split"] == self._split:
             for template in self._templates:
-                if (template.domain, template.name) == (parts[0], parts[1]):
-                    return template.item(self._split, int(parts[3]))
+                if (template.domain, template.name) == (match["domain"], match["name"]):
+                    return template.item(self._split, int(match["number"]))
         raise QuestionError(f"no question {question_id!r}; ids look like {self[0].id}")

@@ -34,14 +34,17 @@ register(
         ),
         slips=(
             Slip("q", "f", "forgot the square root", "the affected are the fraction q^2, not q"),
-            Slip("q", "f / 2", "halved the frequency", "the allele frequency is the root of q^2, not its half"),
+            Slip("q", "f / 2", "halved the frequency",
+                 "the allele frequency is the root of q^2, not its half"),
             Slip("p", "1", "took the dominant allele's frequency as 1", "p and q add up to 1"),
             Slip("p", "1 - f", "took away the affected fraction", "p is 1 - q, and q is not q^2"),
             Slip("H", "p * q * N", "forgot the factor 2", "the allele can come from either parent"),
             Slip("H", "2 * q * q * N", "took q for p", "a heterozygote has one allele of each kind"),
-            Slip("H", "p * p * N", "counted the dominant homozygotes", "carriers have one allele of each kind"),
-            Slip("H", "(1 - q * q) * N", "counted all unaffected", "the dominant homozygotes are no carriers"),
+            Slip("H", "p * p * N", "counted the dominant homozygotes",
+                 "carriers have one allele of each kind"),
+            Slip("H", "(1 - q * q) * N", "counted all unaffected",
+                 "the dominant homozygotes are no carriers"),
             Slip("H", "4 * p * q * N", "doubled twice", "the factor 2 counts both parents already"),
         ),
     )
-)
+)  # fmt: skip

@@ -9,12 +9,16 @@ from socratic_env.questions.procedural.template import Slip, Step, Template, reg
 
 METALS = {  # symbol: (mass in g/mol, charge)
     "Mg": (24.305, 2), "Ca": (40.078, 2), "Mn": (54.938, 2), "Co": (58.933, 2), "Ni": (58.693, 2),
-    "Cu": (63.546, 2), "Zn": (65.38, 2), "Sr": (87.62, 2), "Ba": (137.327, 2), "Al": (26.982, 3),
-    "Cr": (51.996, 3), "Fe": (55.845, 3), "Ga": (69.723, 3), "Y": (88.906, 3), "La": (138.905, 3),
+    "Cu": (63.546, 2), "Zn": (65.38, 2), "Sr": (87.62, 2), "Cd": (112.414, 2), "Sn": (118.710, 2),
+    "Ba": (137.327, 2), "Pb": (207.2, 2), "Al": (26.982, 3), "Sc": (44.956, 3), "Cr": (51.996, 3),
+    "Fe": (55.845, 3), "Ga": (69.723, 3), "Y": (88.906, 3), "In": (114.818, 3), "La": (138.905, 3),
+    "Ce": (140.116, 3), "Nd": (144.242, 3), "Gd": (157.25, 3), "Er": (167.259, 3), "Bi": (208.980, 3),
 }  # fmt: skip
 ANIONS = {  # formula: (central mass, O atoms, charge)
     "NO3": (14.007, 3, 1), "ClO3": (35.45, 3, 1), "ClO4": (35.45, 4, 1), "BrO3": (79.904, 3, 1),
-    "IO3": (126.904, 3, 1), "SO4": (32.06, 4, 2), "SeO4": (78.971, 4, 2), "PO4": (30.974, 4, 3),
+    "IO3": (126.904, 3, 1), "MnO4": (54.938, 4, 1), "ReO4": (186.207, 4, 1), "SO4": (32.06, 4, 2),
+    "SeO4": (78.971, 4, 2), "CrO4": (51.996, 4, 2), "MoO4": (95.95, 4, 2), "WO4": (183.84, 4, 2),
+    "PO4": (30.974, 4, 3), "AsO4": (74.922, 4, 3), "VO4": (50.942, 4, 3),
 }  # fmt: skip
 OXYGEN, WATER = 15.999, 18.015
 
@@ -52,7 +56,8 @@ register(
             Step("M", "salt + w * m_water", "the molar mass", "g/mol"),
         ),
         slips=(
-            Slip("anion", "m_central + m_O", "ignored the subscript of oxygen", "the anion holds several oxygen atoms"),
+            Slip("anion", "m_central + m_O", "ignored the subscript of oxygen",
+                 "the anion holds several oxygen atoms"),
             Slip("anion", "o * (m_central + m_O)", "gave the subscript of oxygen to the whole anion",
                  "it belongs to the oxygen only"),
             Slip("salt", "n * m_metal + anion", "ignored the number after the bracket",

@@ -37,13 +37,19 @@ register(
         ),
         slips=(
             Slip("S", "a * c", "ignored the angle", "the face is a parallelogram, not a rectangle"),
-            Slip("S", "a * c * cos_abs(beta)", "took the cosine", "the area of a parallelogram takes the sine"),
+            Slip("S", "a * c * cos_abs(beta)", "took the cosine",
+                 "the area of a parallelogram takes the sine"),
             Slip("S", "a * c * sin(beta) ** 2", "squared the sine", "the sine stands there once"),
-            Slip("S", "a * c * sin(beta) / 2", "took the area of a triangle", "the face is a whole parallelogram"),
-            Slip("S", "a * c * sin(beta / 2)", "halved the angle", "the whole angle between the edges counts"),
-            Slip("S", "a * c / sin(beta)", "divided by the sine", "an oblique face is smaller than the rectangle"),
-            Slip("S", "a * c * (1 + cos_abs(beta))", "added the cosine", "the area is a product with the sine"),
+            Slip("S", "a * c * sin(beta) / 2", "took the area of a triangle",
+                 "the face is a whole parallelogram"),
+            Slip("S", "a * c * sin(beta / 2)", "halved the angle",
+                 "the whole angle between the edges counts"),
+            Slip("S", "a * c * sin_rad(beta)", "took the degrees as radians", "the angle is in degrees"),
+            Slip("S", "a * c / sin(beta)", "divided by the sine",
+                 "an oblique face is smaller than the rectangle"),
+            Slip("S", "a * c * (1 + cos_abs(beta))", "added the cosine",
+                 "the area is a product with the sine"),
             Slip("V", "S * a", "used an edge twice", "the third edge is the one outside the oblique face"),
         ),
     )
-)
+)  # fmt: skip

@@ -1,0 +1,43 @@
+# make demo, make test; `make help` lists the rest. Needs Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# vLLM for the CPU, or for an NVIDIA GPU where there is one: `make EXTRA=gpu ...` overrides.
+EXTRA ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+# uv does not read pip's settings: pass local wheels on, where there are any.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+SOURCES := socratic_env envs_registry agents tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## set up the environment in .venv (done by the others when needed)
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11; use make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -e '.[$(EXTRA),test]'
+	touch $@
+
+demo: setup ## train a small student with SocraticPO on the CPU and write a report (minutes)
+	$(BIN)/python -m agents.train --preset tiny
+
+test: lint types ## lint, types and all tests
+	$(BIN)/python -m pytest
+
+lint: setup ## check style and formatting
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: setup ## check types
+	$(BIN)/mypy
+
+bench: setup ## measure speed
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds
+
+clean: ## remove the environment and caches (runs/ stays)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

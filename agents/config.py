@@ -1,0 +1,131 @@
+"""Every setting of a training run, documented beside its default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agents.losses import PolicyLoss
+from agents.students import TinyStudent
+from socratic_env.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """SocraticPO training of a student (Algorithm 1)."""
+
+    run_dir: Path | None = None
+    """Folder for everything the run writes; None: runs/<preset>-<date>-<time>."""
+    env: str = "SocraticSciKnow-v0"
+    """Id of the environment."""
+    questions: str | None = None
+    """Questions: "procedural", "concepts", "sciknoweval" or a path; None: the environment's own."""
+    domain: str | None = None
+    """chemistry, physics, biology or material; None: all."""
+    teacher: str | None = None
+    """Teacher: "rule", "retry" or a JSON spec such as '{"kind": "openai", "base_url": ..., "model": ...}';
+    None: the environment's own."""
+    protocol: str | None = None
+    """Teaching variant; None: the environment's own."""
+    max_attempts: int = 2
+    """K, the most attempts of an episode."""
+    reward: str | None = None
+    """decay, full or constant:g; None: the environment's own."""
+    algorithm: Literal["socratic", "reinforce++"] = "socratic"
+    """socratic: teacher in the rollout; reinforce++: the same without it (K = 1)."""
+    student: str = "tiny"
+    """"tiny": made and warm-started here; else a local folder in transformers' format."""
+    warm_questions: str | None = None
+    """Questions of the warm start; None: the training questions, or "procedural" if those have no
+    worked solutions."""
+    tiny: TinyStudent = field(default_factory=TinyStudent)
+    """The small student."""
+    policy: Literal["auto", "vllm", "transformers"] = "auto"
+    """Sampler of rollouts; auto: vLLM where it is installed."""
+    steps: int = 100
+    """Rollout batches, each followed by one pass of optimizer steps."""
+    questions_per_step: int = 32
+    """Questions of a batch."""
+    rollouts_per_question: int = 8
+    """Episodes of each question."""
+    questions_per_minibatch: int = 8
+    """Questions whose episodes make one optimizer step."""
+    micro_batch_tokens: int = 8192
+    """Most padded tokens in one forward pass of the learner."""
+    temperature: float = 1.0
+    """Of the student's rollouts."""
+    max_response_tokens: int = 64
+    """Longest response."""
+    max_model_len: int = 512
+    """Most tokens of prompt and response; a dialogue that would grow past it ends."""
+    loss: PolicyLoss = field(default_factory=PolicyLoss)
+    """The policy loss."""
+    lr: float = 1e-4
+    """Learning rate of AdamW."""
+    warmup: int = 10
+    """Optimizer steps of linear learning-rate warm-up."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+    grad_clip: float = 1.0
+    """Largest norm of the gradient."""
+    eval_every: int = 10
+    """Steps between evaluations (one before and one after training are always made)."""
+    eval_questions: int = 256
+    """Held-out questions of an evaluation."""
+    eval_samples: int = 4
+    """Samples of each of them at the training temperature (greedy needs one)."""
+    seed: int = 0
+    """Of the student, the questions and the sampling."""
+
+    def __post_init__(self) -> None:
+        for name in ("questions_per_step", "rollouts_per_question", "questions_per_minibatch", "eval_questions",
+                     "eval_samples", "eval_every", "max_attempts", "max_response_tokens"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.steps < 0:
+            raise ConfigurationError(f"steps is {self.steps}; it must be at least 0")
+        if self.questions_per_step % self.questions_per_minibatch:
+            raise ConfigurationError(
+                f"questions_per_step={self.questions_per_step} is no multiple of "
+                f"questions_per_minibatch={self.questions_per_minibatch}"
+            )
+        if self.max_model_len <= self.max_response_tokens:
+            raise ConfigurationError(
+                f"max_model_len={self.max_model_len} leaves no room for a prompt beside "
+                f"max_response_tokens={self.max_response_tokens}"
+            )
+
+    def env_kwargs(self) -> dict[str, Any]:
+        """Arguments of `gym.make_vec` that this run sets."""
+        chosen = {
+            "questions": self.questions,
+            "domain": self.domain,
+            "teacher": self.teacher_spec(),
+            "protocol": self.protocol,
+            "reward": self.reward,
+        }
+        attempts = 1 if self.algorithm == "reinforce++" else self.max_attempts
+        return {k: v for k, v in chosen.items() if v is not None} | {"max_attempts": attempts}
+
+    def teacher_spec(self) -> str | Mapping[str, Any] | None:
+        """The teacher as the environment takes it."""
+        if self.teacher is None or not self.teacher.lstrip().startswith("{"):
+            return self.teacher
+        try:
+            spec: Mapping[str, Any] = json.loads(self.teacher)
+        except ValueError as error:
+            raise ConfigurationError(f"teacher {self.teacher!r} is no valid JSON: {error}") from None
+        return spec
+
+    def as_json(self) -> str:
+        """The configuration as written into the run folder."""
+        return json.dumps(asdict(self), indent=2, default=str)
+
+
+PRESETS: dict[str, TrainConfig] = {
+    # Learns on two CPU cores in minutes.
+    "tiny": TrainConfig(questions="concepts"),
+}

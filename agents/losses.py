@@ -1,0 +1,77 @@
+"""The policy loss: pure functions on one-dimensional tensors of N response tokens.
+
+Golden values stand in the tests. Inputs stay as they are; divisors are passed in, computed once
+for the whole mini-batch, so that the micro-batch size cannot change the gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+MAX_LOG_RATIO = 20.0
+
+
+@dataclass(frozen=True)
+class PolicyLoss:
+    """Settings of the clipped policy loss (Table 5)."""
+
+    clip_low: float = 0.2
+    """Lower clip of the importance ratio: 1 - clip_low."""
+    clip_high: float = 0.28
+    """Upper clip of the importance ratio ("clip-higher"): 1 + clip_high."""
+    dual_clip: float | None = None
+    """Bound of the loss for negative advantages, such as 3 (None: unbounded)."""
+    rollout_is_clip: float | None = 2.0
+    """Truncation of the importance weight between sampler and learner (None: no weight)."""
+
+
+def _ratio(logps: torch.Tensor, logps_base: torch.Tensor) -> torch.Tensor:
+    return torch.exp((logps - logps_base).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO))
+
+
+def truncated_importance_weights(
+    logps_old_N: torch.Tensor, logps_rollout_N: torch.Tensor, clip: float
+) -> torch.Tensor:
+    """min(exp(logp_old - logp_rollout), clip) for each token, detached."""
+    return _ratio(logps_old_N, logps_rollout_N).clamp(max=clip).detach()
+
+
+def clipped_token_losses(
+    logps_N: torch.Tensor,
+    logps_old_N: torch.Tensor,
+    advantages_N: torch.Tensor,
+    settings: PolicyLoss,
+) -> torch.Tensor:
+    """max(-A rho, -A clip(rho, 1 - low, 1 + high)), rho = exp(logp - logp_old), for each token.
+
+    With `dual_clip` c, min(that, -c A) where A < 0.
+    """
+    ratio_N = _ratio(logps_N, logps_old_N)
+    clipped_N = ratio_N.clamp(1 - settings.clip_low, 1 + settings.clip_high)
+    losses_N = torch.maximum(-advantages_N * ratio_N, -advantages_N * clipped_N)
+    if settings.dual_clip is None:
+        return losses_N
+    bounded_N = torch.minimum(losses_N, -settings.dual_clip * advantages_N)
+    return torch.where(advantages_N < 0, bounded_N, losses_N)
+
+
+def policy_loss(
+    logps_N: torch.Tensor,
+    logps_old_N: torch.Tensor,
+    logps_rollout_N: torch.Tensor,
+    advantages_N: torch.Tensor,
+    divisor: float,
+    settings: PolicyLoss,
+) -> torch.Tensor:
+    """Sum of the token losses over `divisor`, the token count of the mini-batch (token mean).
+
+    Each token's loss is multiplied by its truncated importance weight. Only `logps_N` carries a
+    gradient.
+    """
+    losses_N = clipped_token_losses(logps_N, logps_old_N, advantages_N, settings)
+    if settings.rollout_is_clip is not None:
+        weights = truncated_importance_weights(logps_old_N, logps_rollout_N, settings.rollout_is_clip)
+        losses_N = losses_N * weights
+    return losses_N.sum() / divisor

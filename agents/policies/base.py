@@ -1,0 +1,33 @@
+"""What a policy is: prompts as ids in, exact ids and log-probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+
+from agents.records import Completion, Sampling
+
+NamedWeights = Iterable[tuple[str, torch.Tensor]]
+
+
+class Policy(Protocol):
+    """A sampler of the student."""
+
+    max_model_len: int
+    """Most tokens of prompt and response together."""
+
+    def generate(
+        self, prompts: Sequence[list[int]], sampling: Sampling, seed: int
+    ) -> list[Completion]:
+        """One response for each prompt. The same seed gives the same responses."""
+        ...
+
+    def load_weights(self, weights: NamedWeights) -> None:
+        """Take over new weights, so that the next tokens are drawn from them."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and processes back."""
+        ...

@@ -1,0 +1,114 @@
+"""Rollouts by vLLM in the learner's process, with weights synchronised into the running engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.policies.base import NamedWeights
+from agents.records import Completion, Sampling
+
+
+class VLLMPolicy:
+    """An in-process vLLM engine on a model folder.
+
+    Args:
+        folder: a model in transformers' format.
+        eos: the token id that ends a response.
+        max_model_len: most tokens of prompt and response together.
+        dtype: of the engine's weights; float32 makes its log-probabilities those of the learner.
+        kv_cache_bytes: memory for the key-value cache.
+        max_num_seqs: most sequences in one forward pass.
+        seed: of the engine.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        eos: int,
+        max_model_len: int,
+        dtype: str = "float32",
+        kv_cache_bytes: int = 2**29,
+        max_num_seqs: int = 256,
+        seed: int = 0,
+    ) -> None:
+        _prepare()
+        from vllm import LLM
+
+        self.eos, self.max_model_len = eos, max_model_len
+        self._engine = LLM(
+            model=str(folder),
+            skip_tokenizer_init=True,
+            dtype=dtype,
+            seed=seed,
+            max_model_len=max_model_len,
+            max_num_seqs=max_num_seqs,
+            kv_cache_memory_bytes=kv_cache_bytes,
+            # At the default of 128 the short prompts of small students would never be cached.
+            block_size=32,
+            enforce_eager=True,
+            enable_prefix_caching=True,
+            disable_log_stats=True,
+        )
+
+    def generate(
+        self, prompts: Sequence[list[int]], sampling: Sampling, seed: int
+    ) -> list[Completion]:
+        """One response for each prompt, all in one call of the engine."""
+        import torch
+        from vllm import SamplingParams
+
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            logprobs=0,
+            stop_token_ids=[self.eos],
+            detokenize=False,
+        )
+        inputs: Any = [{"prompt_token_ids": prompt} for prompt in prompts]
+        # Seeds of single requests fail on the CPU when a prompt is split over forward passes, so the
+        # engine draws from the process's generator, seeded for this call only.
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            outputs = self._engine.generate(inputs, parameters, use_tqdm=False)
+        completions = []
+        for output in outputs:
+            best = output.outputs[0]
+            ids = list(best.token_ids)
+            logps = [entry[token].logprob for entry, token in zip(best.logprobs, ids, strict=True)]
+            completions.append(Completion(ids, logps, finished=bool(ids) and ids[-1] == self.eos))
+        return completions
+
+    def load_weights(self, weights: NamedWeights) -> None:
+        """Reload the running engine's weights, and forget prefixes cached under the old ones."""
+        named = [(name, tensor.detach()) for name, tensor in weights]
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
+        self._engine.apply_model(_pack_tied_head)
+        self._engine.reset_prefix_cache()
+
+    def close(self) -> None:
+        """Shut the engine down."""
+        self._engine.llm_engine.engine_core.shutdown()
+
+
+def _prepare() -> None:
+    """Settings that vLLM reads when it is imported: one process, and no chatter."""
+    # In this process, so that new weights need no copy through another one.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    for noisy in ("torch._library.triton", "torch.distributed.distributed_c10d"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+
+
+def _pack_tied_head(model: Any) -> None:
+    """On the CPU the output head is a packed copy; with tied embeddings a reload leaves it stale."""
+    head = getattr(model, "lm_head", None)
+    if head is not None and hasattr(head, "quant_method"):
+        head.quant_method.process_weights_after_loading(head)

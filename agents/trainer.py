@@ -1,0 +1,168 @@
+"""SocraticPO, as the paper's Algorithm 1 has it.
+
+Departures from the printed algorithm, and where they occur:
+- rewards decay over the whole batch of episodes, per optimizer batch, not per question (as in the
+  paper's Figure 2; `socratic_env.rewards`);
+- advantages are whitened over attempts, each counting once (`agents.advantages`);
+- a token's loss carries a truncated importance weight between sampler and learner (Table 5).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from agents.advantages import reinforce_plus_plus
+from agents.config import TrainConfig
+from agents.evaluate import Evaluation, bootstrap_interval, evaluate
+from agents.learner import Learner
+from agents.policies.base import Policy
+from agents.records import RolloutBatch, Sampling
+from agents.rollout import Chat, rollout
+from agents.runlog import RunLog
+from socratic_env.questions import QuestionSet
+from socratic_env.types import StopReason
+from socratic_env.vector import SocraticVectorEnv
+
+_LARGE = 100_000
+"""Question sets beyond this size are drawn from instead of gone through."""
+
+
+def batch_of_questions(questions: QuestionSet, step: int, count: int, seed: int) -> list[str]:
+    """Ids of the questions of a step: the set is gone through in a new order each epoch, so that
+    the position in the data is a function of the step."""
+    size = len(questions)
+    if size > _LARGE:
+        indices = np.random.default_rng([seed, step]).integers(size, size=count).tolist()
+    else:
+        places = range(step * count, (step + 1) * count)
+        orders = {p // size: np.random.default_rng([seed, p // size]).permutation(size) for p in places}
+        indices = [int(orders[p // size][p % size]) for p in places]
+    return [questions[i].id for i in indices]
+
+
+def train(
+    config: TrainConfig,
+    env: SocraticVectorEnv,
+    policy: Policy,
+    chat: Chat,
+    learner: Learner,
+    log: RunLog,
+) -> Iterator[dict[str, float]]:
+    """Train; yields the metrics of each step."""
+    sampling = Sampling(config.temperature, max_tokens=config.max_response_tokens)
+    for step in range(config.steps):
+        start = time.perf_counter()
+        ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
+        batch = rollout(env, policy, chat, sampling, seed=config.seed + step, question_ids=ids)
+        sampled = time.perf_counter()
+
+        rewards_N = np.array([sample.reward for sample in batch.samples])
+        metrics = batch_metrics(batch, env)
+        if rewards_N.size and rewards_N.std() > 0:
+            advantages_N = reinforce_plus_plus(rewards_N)
+            metrics |= learner.update(batch.samples, advantages_N)
+            learnt = time.perf_counter()
+            policy.load_weights(learner.model.named_parameters())
+        else:
+            metrics["skipped"] = 1.0  # all rewards are equal: there is no direction to learn in
+            learnt = time.perf_counter()
+
+        end = time.perf_counter()
+        metrics |= {"seconds_rollout": sampled - start, "seconds_learn": learnt - sampled,
+                    "seconds_sync": end - learnt, "seconds": end - start}  # fmt: skip
+        log.metrics("train", step + 1, metrics)
+        log.episodes(step + 1, batch.episodes)
+        yield metrics
+
+
+def batch_metrics(batch: RolloutBatch, env: SocraticVectorEnv) -> dict[str, float]:
+    """What a batch of episodes shows, by its counts.
+
+    unassisted: share of first attempts that are right; guided: share of episodes solved;
+    correction_rate: share of second attempts that are right; mu_k: mean decayed reward of the
+    attempts 1..k; truncated: episodes cut by a teacher's failure or the context limit.
+    """
+    episodes = len(batch.episodes)
+    lengths = [len(sample.response) for sample in batch.samples] or [0]
+    stops = [episode.stop for episode in batch.episodes]
+    usage = env.usage["teacher"]
+    return {
+        "unassisted": batch.solved[0] / max(1, batch.made[0]),
+        "guided": sum(batch.solved) / episodes,
+        "correction_rate": batch.solved[1] / batch.made[1] if batch.made[1:2] and batch.made[1] else np.nan,
+        "reward_mean": float(np.mean([sample.reward for sample in batch.samples] or [0.0])),
+        **{f"mu_{k}": mu for k, mu in enumerate(batch.mu) if k},
+        "attempts": float(sum(batch.made)),
+        "truncated": float(sum(stop.truncated for stop in stops)),
+        "teacher_failed": float(sum(stop is StopReason.TEACHER_FAILED for stop in stops)),
+        "response_tokens": float(batch.tokens),
+        "response_length_mean": float(np.mean(lengths)),
+        "response_length_max": float(np.max(lengths)),
+        "teacher_calls": float(usage.calls),
+        "teacher_tokens": float(usage.prompt_tokens + usage.completion_tokens),
+        "skipped": 0.0,
+    }
+
+
+class Evaluator:
+    """Evaluates the policy on the same held-out questions each time, sampled and greedy."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        make_env: Callable[[str, int, int], SocraticVectorEnv],
+        policy: Policy,
+        chat: Chat,
+        log: RunLog,
+    ) -> None:
+        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
+        longest = config.max_response_tokens
+        self._ways = {
+            "sampled": (
+                make_env("test", config.eval_questions, config.eval_samples),
+                Sampling(config.temperature, max_tokens=longest),
+            ),
+            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
+        }
+
+    def __call__(self, step: int) -> dict[str, Evaluation]:
+        """Evaluate and log; by way of sampling."""
+        results: dict[str, Evaluation] = {}
+        metrics: dict[str, float] = {}
+        for way, (env, sampling) in self._ways.items():
+            result = results[way] = evaluate(env, self._policy, self._chat, sampling, self._seed)
+            attempts = env.room.rules.max_attempts
+            low, high = bootstrap_interval(result.per_question())
+            metrics |= {
+                f"{way}_unassisted": result.accuracy(),
+                f"{way}_unassisted_low": low,
+                f"{way}_unassisted_high": high,
+                f"{way}_guided": result.accuracy(attempts),
+                f"{way}_correction_rate": result.correction_rate(),
+            }
+        self._log.metrics("eval", step, metrics)
+        return results
+
+    def close(self) -> None:
+        """Close the evaluation's environments."""
+        for env, _ in self._ways.values():
+            env.close()
+
+
+def make_env(config: TrainConfig, split: str, questions: int, samples: int) -> Any:
+    """The vector environment of a run, through its id."""
+    import gymnasium as gym
+
+    import socratic_env  # noqa: F401  (registers the ids)
+
+    return gym.make_vec(
+        config.env,
+        num_envs=questions * samples,
+        rollouts_per_question=samples,
+        split=split,
+        **config.env_kwargs(),
+    )
