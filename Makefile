@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # vLLM for the CPU, or for an NVIDIA GPU where there is one: `make EXTRA=gpu ...` overrides.
 EXTRA ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+# Triton has no CPU backend.
+CPU_ONLY := $(if $(filter cpu,$(EXTRA)),triton; sys_platform == 'never')
 # uv does not read pip's settings: pass local wheels on, where there are any.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 SOURCES := socratic_env envs_registry agents tests examples benchmarks
@@ -20,7 +22,8 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; use make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -e '.[$(EXTRA),test]'
+	echo "$(CPU_ONLY)" > $(VENV)/overrides.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --override $(VENV)/overrides.txt -e '.[$(EXTRA),test]'
 	touch $@
 
 demo: setup ## train a small student with SocraticPO on the CPU and write a report (minutes)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -77,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(config: TrainConfig, env: Any, environments: Any, log: RunLog) -> None:
     """The whole job: student, evaluation, training, evaluation, report."""
     started = time.perf_counter()
+    transformers.utils.logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with progress_bar() as progress:
         model, tokenizer = make_student(config, env.questions, progress)
@@ -113,14 +115,12 @@ def run(config: TrainConfig, env: Any, environments: Any, log: RunLog) -> None:
 def make_student(config: TrainConfig, questions: QuestionSet, progress: Progress) -> tuple[Any, Any]:
     """(model, tokenizer): the tiny one, made and warm-started here, or a local folder."""
     if config.student != "tiny":
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         if not Path(config.student).is_dir():
             raise ConfigurationError(f"student {config.student!r} is neither 'tiny' nor a local folder")
-        tokenizer = AutoTokenizer.from_pretrained(config.student)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(config.student)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return AutoModelForCausalLM.from_pretrained(config.student, dtype=torch.float32), tokenizer
+        return transformers.AutoModelForCausalLM.from_pretrained(config.student, dtype=torch.float32), tokenizer
     lessons = warm_questions(config, questions)
     tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
     model = make_model(config.tiny, tokenizer, config.seed)

@@ -22,7 +22,7 @@ from socratic_env.types import HINT_STRENGTHS, Message, Question
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{(question|student_answer|reference_solution|ground_truth_block)\}")
 _CHAT_TOKEN = re.compile(
-    r"<(?=[|\uff5c]|[\s/]*+(?:student_answer|system|user|assistant|(?:start|end)_of_turn|(?:s|bos|eos|sys)>))"
+    r"<(?=[|\uff5c]|[\s/]*(?:student_answer|system|user|assistant|(?:start|end)_of_turn|(?:s|bos|eos|sys)>))"
     r"|\[(?=/?inst\])",
     re.IGNORECASE,
 )

@@ -41,6 +41,6 @@ class UnicodeText(gym.spaces.Text):
 
 
 @create_shared_memory.register(UnicodeText)
-def _no_shared_memory(space: UnicodeText, *args: Any, **kwargs: Any) -> NoReturn:
+def _no_shared_memory(space: UnicodeText, *_args: Any, **_kwargs: Any) -> NoReturn:
     """Refuse, where the one of `Text` would fill gigabytes with room for the longest text."""
     raise CustomSpaceError(f"{space} does not fit into shared memory; use shared_memory=False")

@@ -6,7 +6,7 @@ Ground truth never shows in a `repr`: the fields that hold it are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TypedDict
 
 from socratic_env.errors import TeacherError
@@ -23,7 +23,7 @@ class Message(TypedDict):
     content: str
 
 
-class AnswerKind(str, Enum):
+class AnswerKind(StrEnum):
     """How a question is answered, and so which verifier judges it by default."""
 
     CHOICE = "choice"
@@ -70,6 +70,7 @@ class Question:
     system: the instruction that stands before the question ("" for none).
     closing: a last line of the user's message ("" for none).
     answer: ground truth, a letter or a number as text.
+    subtask, level: what kind of question it is, and how hard ("" if unknown).
     unit, abs_tol, rel_tol: of a numeric answer.
     solution: worked, correct reasoning (None if the set has none).
     mistakes: the misconception table (empty if the set has none).
@@ -84,6 +85,7 @@ class Question:
     system: str = ""
     closing: str = ""
     subtask: str = ""
+    level: str = ""
     unit: str = ""
     abs_tol: float = 0.0
     rel_tol: float = 0.0
@@ -168,7 +170,7 @@ class Attempt:
     guidance: Guidance | None = None
 
 
-class StopReason(str, Enum):
+class StopReason(StrEnum):
     """Why an episode ended."""
 
     SOLVED = "solved"

@@ -113,9 +113,10 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         ids, mask = options.pop("question_ids", None), options.pop("reset_mask", None)
         if options:
             raise unknown("reset option", next(iter(options)), ("question_ids", "reset_mask"))
-        if mask is not None and not np.all(mask):
+        if mask is not None and not (np.shape(mask) == (self.num_envs,) and np.all(mask)):
             raise ConfigurationError(
-                "reset_mask leaves rows out, but all rows are one batch; reset all of them together"
+                f"reset_mask does not name all {self.num_envs} rows, but they are one batch; "
+                "reset all of them together"
             )
         if seed is not None:
             self._generators = self._seeded(seed)
@@ -139,8 +140,9 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
     ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One attempt of every row that has not ended."""
         batch = self._open()
-        if isinstance(actions, str) or len(actions) != self.num_envs:
-            given = "one str" if isinstance(actions, str) else f"{len(actions)} actions"
+        listed = isinstance(actions, Sequence | np.ndarray) and not isinstance(actions, str)
+        if not listed or len(actions) != self.num_envs:
+            given = f"{len(actions)} actions" if listed else f"one {type(actions).__name__}"
             raise ActionError(f"step got {given}; give a list of {self.num_envs} texts, one for each row")
         active = np.flatnonzero(~self._ended).tolist()
         if not active:

@@ -27,7 +27,9 @@ def says(question: Question, correct: bool, which: int = 0) -> str:
 
 
 def mistake(answer: str) -> Mistake:
-    return Mistake(answer, "slipped", f"I slip\nso it is {answer}", 0, "Look there.", "You slipped.", "Go on.")
+    return Mistake(
+        answer, "slipped", f"I slip\nso it is {answer}", 0, "Look there.", "You slipped.", "Go on."
+    )
 
 
 def choice_question(name: str = "q", answer: str = "B", letters: str = "ABCD") -> Question:

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scripted import choice_question, mistake, numeric_question, right, says, wrong
 
 from socratic_env import Attempt, Episode, Guidance, StopReason, Verdict
-from socratic_env.dialogue import MAX_REPLY_CHARS, Dialogue, Rules, advise, answer, cut, messages, open_dialogue
+from socratic_env.dialogue import (
+    MAX_REPLY_CHARS,
+    Dialogue,
+    Rules,
+    advise,
+    answer,
+    cut,
+    messages,
+    open_dialogue,
+)
 from socratic_env.dialogue import text as text_of
 from socratic_env.errors import ActionError, StepError, TeacherTimeout
 from socratic_env.types import Message, Usage
@@ -32,14 +41,14 @@ def after(*verdicts, rules=None):
 
 
 def test_an_open_dialogue_holds_the_question_only():
-    question = dataclasses.replace(QUESTION, system="Answer with a letter.", closing="Reason step by step.")
+    question = dataclasses.replace(QUESTION, system="Answer with a letter.", closing="Reason by steps.")
     dialogue = open_dialogue(question)
     assert (dialogue.attempts, dialogue.stop, dialogue.awaits_guidance) == ((), None, False)
     assert messages(dialogue) == [
         {"role": "system", "content": "Answer with a letter."},
         {
             "role": "user",
-            "content": "Which one?\n\nA: option 0\nB: option 1\nC: option 2\nD: option 3\nReason step by step.",
+            "content": "Which one?\n\nA: option 0\nB: option 1\nC: option 2\nD: option 3\nReason by steps.",
         },
     ]
 
@@ -209,7 +218,9 @@ def test_every_message_is_valid_json_and_utf8(reply, hint):
 # -- cut by the student's side -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("dialogue", [open_dialogue(QUESTION), after(False), advise(after(False), HELP, Rules(3))])
+@pytest.mark.parametrize(
+    "dialogue", [open_dialogue(QUESTION), after(False), advise(after(False), HELP, Rules(3))]
+)
 def test_a_dialogue_that_no_longer_fits_is_cut_after_its_last_verdict(dialogue):
     ended = cut(dialogue)
     assert ended == dataclasses.replace(dialogue, stop=StopReason.CONTEXT_LIMIT)
@@ -277,6 +288,7 @@ def test_ground_truth_shows_in_no_repr():
         for shown in (repr(record), str(record), f"{record}"):
             for secret in ("271.828", "314.159", "secret", "I slip", "You slipped."):
                 assert secret not in shown
+            assert ("slipped" in shown) == (record is question.mistakes[0])
 
 
 def test_the_letter_of_a_choice_shows_in_no_repr():

@@ -1,21 +1,26 @@
+import asyncio
 import copy
 import dataclasses
 import json
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
 import gymnasium as gym
 import pytest
+from gymnasium.error import CustomSpaceError
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector.utils import create_shared_memory
 from scripted import Coach, choice_question, mistake, numeric_question, right, says, wrong
 
 from envs_registry import IDS
-from socratic_env import BatchStatistics, Guidance, SocraticEnv, Teacher, Verdict
+from socratic_env import BatchStatistics, Guidance, SocraticBatch, SocraticEnv, Teacher, Verdict
 from socratic_env.errors import (
     ActionError,
     ConfigurationError,
@@ -26,6 +31,8 @@ from socratic_env.errors import (
     TeacherUnavailable,
     TrackerError,
 )
+from socratic_env.spaces import UnicodeText
+from socratic_env.teachers import KINDS
 from socratic_env.teachers.retry import RETRY_PROMPT
 from socratic_env.types import Usage
 
@@ -89,6 +96,22 @@ def test_without_a_teacher_there_is_the_fixed_retry_prompt():
     env = make("SocraticSciKnow-NoTeacher-v0")
     env.reset(seed=0)
     assert play(env, False)[-1]["guidance"] == RETRY_PROMPT
+
+
+def test_the_space_of_all_texts():
+    space = UnicodeText(300, seed=0)
+    assert "" in space
+    assert "\u00b5 \U0001f600 \x00" in space
+    assert "x" * 300 in space
+    for other in ("x" * 301, b"x", None, 7, ["x"]):
+        assert other not in space
+    samples = [space.sample() for _ in range(100)]
+    assert all(sample in space and sample.isascii() for sample in samples)
+    assert len({len(sample) for sample in samples}) > 20
+    assert len(space.sample((3, None))) == 3
+    assert space == UnicodeText(300)
+    assert space != UnicodeText(301)
+    assert space != gym.spaces.Text(300)
 
 
 def test_errors_are_those_that_gymnasium_knows():
@@ -235,7 +258,7 @@ def test_a_question_id_chooses_the_question_and_keeps_the_draws():
 @pytest.mark.parametrize("question_id", ["physics/nothing/train/1", "", 7, "physics/horizontal_throw/test/1"])
 def test_an_unknown_question_id_is_named(question_id):
     env = make()
-    with pytest.raises(QuestionError, match="no question .*; ids look like ") as caught:
+    with pytest.raises(QuestionError, match=r"no question .*; ids look like ") as caught:
         env.reset(seed=0, options={"question_id": question_id})
     assert repr(question_id) in str(caught.value)
 
@@ -353,7 +376,9 @@ def test_single_environments_in_lockstep_are_the_vector_environment(max_attempts
         assert episode.rewards == tuple(result[1] for result in singles[row][1:])
         assert episode.stop.value == singles[row][-1][-1]["stop_reason"]
         assert [attempt.text for attempt in episode.attempts] == [
-            message["content"] for message in singles[row][-1][-1]["messages"] if message["role"] == "assistant"
+            message["content"]
+            for message in singles[row][-1][-1]["messages"]
+            if message["role"] == "assistant"
         ]
 
 
@@ -531,10 +556,10 @@ def test_worker_processes_of_gymnasium_run_environments_of_their_own():
 
 
 def test_texts_do_not_fill_shared_memory():
-    """Room for the longest observation of each worker would be gigabytes."""
-    with pytest.raises(ValueError, match="shared_memory=False") as caught:
-        gym.vector.AsyncVectorEnv([make] * 2, shared_memory=True)
-    assert "use shared_memory=False" in str(caught.value.__cause__)
+    """Room for the longest observation of each worker would be gigabytes; here it is 10 characters."""
+    with pytest.raises(CustomSpaceError, match=r"UnicodeText\(10\) .* use shared_memory=False"):
+        create_shared_memory(UnicodeText(10), n=2)
+    assert isinstance(make().observation_space, UnicodeText)
 
 
 # -- order of calls and actions ----------------------------------------------------------
@@ -553,7 +578,7 @@ def test_stepping_a_finished_episode(verdicts):
     env = make()
     env.reset(seed=0)
     assert play(env, *verdicts)[2]
-    with pytest.raises(StepError, match="the episode has ended .*; call reset"):
+    with pytest.raises(StepError, match=r"the episode has ended .*; call reset"):
         env.unwrapped.step("<answer>A</answer>")
     env.reset()
     play(env, True)
@@ -576,7 +601,13 @@ def test_hostile_actions_are_wrong_answers(action):
     env = make()
     env.reset(seed=0)
     observation, reward, terminated, truncated, info = env.step(action)
-    assert (reward, terminated, truncated, info["correct"], info["answer"]) == (0.0, False, False, False, None)
+    assert (reward, terminated, truncated, info["correct"], info["answer"]) == (
+        0.0,
+        False,
+        False,
+        False,
+        None,
+    )
     assert observation in env.observation_space
     assert len(observation) < 1_100_000
     observation.encode()
@@ -757,6 +788,32 @@ def test_a_defect_of_a_teacher_is_no_fault():
         play(env, False)
 
 
+def test_an_interrupt_cancels_the_call_and_loses_no_verdict():
+    class Sleeping(Teacher):
+        def __init__(self):
+            self.cancelled = threading.Event()
+
+        async def guide(self, requests):
+            try:
+                await asyncio.sleep(0.05)
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+
+    teacher, tracker = Sleeping(), BatchStatistics(2, batch_size=2)
+    env = make(teacher=teacher, tracker=tracker)
+    env.reset(seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        play(env, False)
+    assert teacher.cancelled.wait(timeout=10)
+    env.reset()
+    assert play(env, True)[1] == 1.0
+    assert tracker.attempts == [2, 0]
+    assert tracker.bounds(2) == (0.5, 0.5)
+
+
 def test_a_teacher_must_answer_every_request():
     class Silent(Teacher):
         async def guide(self, requests):
@@ -781,10 +838,19 @@ def test_guidance_is_cut_at_the_length_of_the_protocol_and_marked():
     assert longest < 10_000
 
 
-def test_an_environment_closes_only_a_teacher_of_its_own():
-    coach = Coach()
-    make(teacher=coach).close()
-    assert not coach.closed
+def test_an_environment_closes_only_a_teacher_of_its_own(monkeypatch):
+    given = Coach()
+    make(teacher=given).close()
+    assert not given.closed
+    monkeypatch.setitem(KINDS, "coach", "scripted:Coach")
+    for env in (
+        make(teacher="coach"),
+        gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher={"kind": "coach"}),
+        SocraticBatch(QUESTIONS, teacher="coach"),
+    ):
+        own = getattr(env, "unwrapped", env).room.teacher
+        env.close()
+        assert own.closed
 
 
 def test_the_context_limit_truncates():

@@ -197,8 +197,8 @@ def test_no_blind_rule_finds_the_answer(template: Template, rule: str) -> None:
 
 @numeric_template
 def test_no_constant_answer_is_right_too_often(template: Template) -> None:
-    answers = Counter(question.answer for question in items(template, count=500))
-    assert answers.most_common(1)[0][1] / 500 <= BLIND_LIMIT
+    answers = Counter(question.answer for question in items(template, count=300))
+    assert answers.most_common(1)[0][1] / 300 <= BLIND_LIMIT
 
 
 # -- the same everywhere, and splits apart ----------------------------------------------
@@ -243,10 +243,10 @@ def test_an_index_is_always_the_same_item(template: Template) -> None:
 
 @every_template
 def test_splits_share_no_item(template: Template) -> None:
-    count = MANY if template.kind is AnswerKind.CHOICE else 500
-    train = {facts(template, question) for question in items(template, "train", count)}
-    test = {facts(template, question) for question in items(template, "test", 300)}
-    assert len(test) > 50
+    many, few = (MANY, 300) if template.kind is AnswerKind.CHOICE else (300, SOME)
+    train = {facts(template, question) for question in items(template, "train", many)}
+    test = {facts(template, question) for question in items(template, "test", few)}
+    assert len(test) > few / 3
     assert not train & test
 
 
@@ -524,7 +524,7 @@ def test_concepts_agree_with_a_separate_evaluation(template: Template) -> None:
     }
     assert len(rules) == 1, "a concept has one hidden rule"
     ((first, second),) = rules
-    for question in items(template, count=500):
+    for question in items(template, count=300):
         name, a, b, d = question.statement.split()
         assert name == template.name
         middle = _OPERATION[first](int(a), int(b))

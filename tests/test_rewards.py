@@ -40,9 +40,7 @@ def recorded(k, rows, batch_size=None):
 
 
 def rewards_of(statistics, rows):
-    return [
-        [statistics.reward(attempt, correct) for attempt, correct in enumerate(row, 1)] for row in rows
-    ]
+    return [[statistics.reward(attempt, correct) for attempt, correct in enumerate(row, 1)] for row in rows]
 
 
 def up_to(t, rewards):
@@ -447,8 +445,16 @@ def test_schedules(attempt, mu, factor):
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "Decay", "constant", "constant:", "constant:x", "constant:-0.1", "constant:1.1", None, 0.5]
-    + ["constant:nan", "constant:inf", ["decay"]],
+    "spec",
+    [
+        "",
+        "Decay",
+        "constant",
+        *(f"constant:{g}" for g in ("", "x", "-0.1", "1.1", "nan", "inf")),
+        None,
+        0.5,
+        ["decay"],
+    ],
 )
 def test_an_unusable_schedule_is_named_with_a_remedy(spec):
     with pytest.raises(ConfigurationError) as caught:
@@ -463,14 +469,16 @@ def test_an_unusable_schedule_is_named_with_a_remedy(spec):
 @pytest.mark.parametrize("cls", [BatchStatistics, RollingStatistics])
 @pytest.mark.parametrize("k", [0, -1, 2.0, "2", None, True, math.nan])
 def test_an_unusable_k_is_named(cls, k):
-    with pytest.raises(ConfigurationError, match="max_attempts is .*; give a whole number of at least 1") as e:
+    with pytest.raises(
+        ConfigurationError, match=r"max_attempts is .*; give a whole number of at least 1"
+    ) as e:
         cls(k)
     assert repr(k) in str(e.value)
 
 
 @pytest.mark.parametrize("size", [0, -3, 4.0, "4", True])
 def test_an_unusable_batch_size_is_named(size):
-    with pytest.raises(TrackerError, match="batch_size is .*; give a whole number of at least 1") as caught:
+    with pytest.raises(TrackerError, match=r"batch_size is .*; give a whole number of at least 1") as caught:
         BatchStatistics(2, size)
     assert repr(size) in str(caught.value)
 
@@ -513,7 +521,7 @@ def test_more_episodes_than_the_batch_has():
     statistics = BatchStatistics(2, 2)
     statistics.record(1, True)
     statistics.record(1, False)
-    with pytest.raises(TrackerError, match="after all 2 episodes .* open a new BatchStatistics"):
+    with pytest.raises(TrackerError, match=r"after all 2 episodes .* open a new BatchStatistics"):
         statistics.record(1, False)
     assert statistics.attempts == [2, 0]
 
@@ -525,7 +533,7 @@ def test_contradicting_records_are_named(mark):
     statistics.record(1, False)
     mark(statistics)
     statistics.record(2, True)
-    with pytest.raises(TrackerError, match="attempt 2 is recorded .* close each episode once"):
+    with pytest.raises(TrackerError, match=r"attempt 2 is recorded .* close each episode once"):
         statistics.bounds(2)
 
 

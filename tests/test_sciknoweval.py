@@ -39,7 +39,7 @@ COUNTS = {
 
 real_data = pytest.mark.skipif(
     not (SHARED / "sciknoweval").is_dir(),
-    reason=f"the real question data is not at {SHARED}; set SOCRATIC_SHARED to the folder that holds sciknoweval/",
+    reason=f"no question data at {SHARED}; set SOCRATIC_SHARED to the folder that holds sciknoweval/",
 )
 each_file = pytest.mark.parametrize(("domain", "split"), COUNTS, ids=lambda part: part)
 

@@ -56,8 +56,10 @@ def test_only_the_right_letter_is_correct(letter):
 
 @pytest.mark.parametrize(
     "inside",
-    ["A, B, C, D", "A B C D", "ABCD", "A\nB\nC\nD", "B or C", "BB", "B.", "(B)", "B: option 1", "option 1"]
-    + ["", " ", "b", "E", "Z", "1", "None", "...", "X", "B\x00", "B" * 300, "B" + " " * 300],
+    [
+        *("A, B, C, D", "A B C D", "ABCD", "A\nB\nC\nD", "B or C", "BB", "B.", "(B)", "B: option 1"),
+        *("option 1", "", " ", "b", "E", "1", "None", "...", "X", "B\x00", "B" * 300, "B" + " " * 300),
+    ],
 )
 def test_anything_but_one_letter_is_wrong(inside):
     assert judged(f"<answer>{inside}</answer>") == UNREAD
@@ -69,8 +71,11 @@ def test_all_letters_in_a_block_each_are_wrong():
 
 @pytest.mark.parametrize(
     "letter",
-    ["\u0412", "\uff22", "\u0392", "\U0001d401", "B\u200b", "\u200bB", "B\u200d", "\ufeffB", "B\u0301", "\u00a0B"]
-    + ["\u2003B", "B\u2028", "\x0bB", "B\x85"],
+    [
+        *("\u0412", "\uff22", "\u0392", "\U0001d401", "B\u0301"),
+        *("B\u200b", "\u200bB", "B\u200d", "\ufeffB"),
+        *("\u00a0B", "\u2003B", "B\u2028", "\x0bB", "B\x85"),
+    ],
     ids=lambda letter: letter.encode("unicode_escape").decode(),
 )
 def test_letters_that_only_look_right_are_wrong(letter):
@@ -80,8 +85,20 @@ def test_letters_that_only_look_right_are_wrong(letter):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "B", "The answer is B.", "\x00", "\ud800", "<answer>B", "B</answer>", "</answer>B<answer>"]
-    + ["<answer>B<answer>", "<Answer>B</Answer>", "<answer >B</answer>", "&lt;answer&gt;B&lt;/answer&gt;"],
+    [
+        *(
+            "",
+            " ",
+            "B",
+            "The answer is B.",
+            "\x00",
+            "\ud800",
+            "<answer>B",
+            "B</answer>",
+            "</answer>B<answer>",
+        ),
+        *("<answer>B<answer>", "<Answer>B</Answer>", "<answer >B</answer>", "&lt;answer&gt;B&lt;/answer&gt;"),
+    ],
 )
 def test_no_block_is_wrong(text):
     assert judged(text) == UNREAD
@@ -115,8 +132,8 @@ def test_a_second_block_or_tag_is_wrong(text):
         f"<thinking>{BLOCK}</thinking>",
         f"<think>one</think> <think>two {BLOCK}",
         f"<think>one <think>two</think> {BLOCK}</think>",
-        f"<answer><think>B</think></answer>",
-        f"<answer>B<think></answer></think>",
+        "<answer><think>B</think></answer>",
+        "<answer>B<think></answer></think>",
     ],
 )
 def test_an_answer_in_a_thought_is_wrong(text):
@@ -151,6 +168,7 @@ def test_an_answer_beside_a_thought_is_read(text):
         f"````\n```\n{BLOCK}\n```\n````",
         f"```\n```python\n{BLOCK}\n```",
         f"```\r\ncode\r\n```\r\n```\r\n{BLOCK}",
+        f"```\ncode\n``` {BLOCK}",
         f"``` {BLOCK} ```",
         f"```{BLOCK}```",
     ],
@@ -220,13 +238,34 @@ def test_letters_are_those_of_the_question():
 
 def test_reasons_tell_what_is_wrong_but_not_what_is_right():
     a, d = choice_question(answer="A"), choice_question(answer="D")
-    texts = ["", BLOCK, BLOCK * 2, "<answer>E</answer>", f"<think>{BLOCK}", f"```\n{BLOCK}", f"`{BLOCK}`"]
+    texts = [
+        "",
+        BLOCK,
+        BLOCK * 2,
+        "</answer>B<answer>",
+        "<answer>E</answer>",
+        f"<think>{BLOCK}",
+        f"```\n{BLOCK}",
+        f"`{BLOCK}`",
+    ]
     reasons = [choice(a, text).reason for text in texts]
     assert len(set(reasons)) == len(texts)
     assert reasons == [choice(d, text).reason for text in texts]
 
 
-FRAGMENTS = ["<answer>", "</answer>", "<answer>B</answer>", "A", "B", " ", "\n", "<think>", "</think>", "```", "~~~"]
+FRAGMENTS = [
+    "<answer>",
+    "</answer>",
+    "<answer>B</answer>",
+    "A",
+    "B",
+    " ",
+    "\n",
+    "<think>",
+    "</think>",
+    "```",
+    "~~~",
+]
 FRAGMENTS += ["`", '"', ">", "\x00", "\ud800", "\u200b", "</reasoning>"]
 
 
@@ -347,8 +386,18 @@ def test_powers_of_ten(mantissa, power):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("5.", 5.0), (".5", 0.5), ("+3", 3.0), ("-.5e-3", -0.0005), ("007", 7.0), ("1E5", 1e5), ("-0", 0.0)]
-    + [("1e-999", 0.0), ("0e999", 0.0), ("1,234,567.5e2", 123456750.0)],
+    [
+        *(
+            ("5.", 5.0),
+            (".5", 0.5),
+            ("+3", 3.0),
+            ("-.5e-3", -0.0005),
+            ("007", 7.0),
+            ("1E5", 1e5),
+            ("-0", 0.0),
+        ),
+        *(("1e-999", 0.0), ("0e999", 0.0), ("1,234,567.5e2", 123456750.0)),
+    ],
 )
 def test_number_forms(text, value):
     assert parse_number(text) == value
@@ -356,10 +405,26 @@ def test_number_forms(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", ".", "+", "-", "e5", ".e5", "five", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "-1e999"]
-    + ["9" * 320, "1e+", "1e5.5", "1e5e5", "0x10", "1_000", "1 000", "1 2", "--1", "+-1", "1,23", "12,34,567"]
-    + [",123", "1234,567", "1,234,", "1.2.3", "1.234,5", "10^10^10", "2^10", "1/2", "\\frac{1}{2}", "1j", "$5"]
-    + ["3 or 4", "3,4", "\u0663", "\uff13", "\u00b2", "3\u200b", "3\x00", "\u22123", "\ud800", "(3)", "~3", "True"],
+    [
+        *("", " ", ".", "+", "-", "e5", ".e5", "five", "True", "nan", "NaN", "inf", "-inf", "Infinity"),
+        *(
+            "1e999",
+            "-1e999",
+            "9" * 320,
+            "1e+",
+            "1e5.5",
+            "1e5e5",
+            "0x10",
+            "1_000",
+            "1 000",
+            "1 2",
+            "--1",
+            "+-1",
+        ),
+        *("1,23", "12,34,567", ",123", "1234,567", "1,234,", "1.2.3", "1.234,5", "3,4", "3 or 4"),
+        *("10^10^10", "2^10", "1/2", "\\frac{1}{2}", "1j", "$5", "(3)", "~3"),
+        *("\u0663", "\uff13", "\u00b2", "3\u200b", "3\x00", "\u22123", "\ud800"),
+    ],
 )
 def test_anything_else_is_no_number(text):
     assert parse_number(text) is None
@@ -369,8 +434,10 @@ def test_anything_else_is_no_number(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("5", 5.0), ("5 m/s", 5.0), ("5m/s", 5.0), ("5\nm/s", 5.0), ("5 km/s", None), ("5 m", None)]
-    + [("5 M/S", None), ("m/s", None), ("5 m/s m/s", None), ("m/s 5", None), ("5 m/s.", None), ("5e3 m/s", 5e3)],
+    [
+        *(("5", 5.0), ("5 m/s", 5.0), ("5m/s", 5.0), ("5\nm/s", 5.0), ("5e3 m/s", 5e3)),
+        *((text, None) for text in ("5 km/s", "5 m", "5 M/S", "m/s", "5 m/s m/s", "m/s 5", "5 m/s.")),
+    ],
 )
 def test_units(text, value):
     assert parse_number(text, "m/s") == value

@@ -53,6 +53,7 @@ class VLLMPolicy:
             enforce_eager=True,
             enable_prefix_caching=True,
             disable_log_stats=True,
+            use_tqdm_on_load=False,
         )
 
     def generate(

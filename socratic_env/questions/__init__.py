@@ -20,8 +20,9 @@ Questions: TypeAlias = "str | Path | QuestionSet | Sequence[Question]"
 def load_questions(spec: Questions, domain: str | None = None, split: str = "train") -> QuestionSet:
     """The questions named by a spec.
 
-    A family of procedural questions ("procedural", "concepts"), "sciknoweval" (from the hub), a
-    path to a file or folder, a QuestionSet, or a sequence of questions (used as they are).
+    A family of procedural questions ("procedural", "concepts"), all levels or one of them
+    ("procedural:easy"), "sciknoweval" (from the hub), a path to a file or folder, a QuestionSet, or
+    a sequence of questions (used as they are).
     """
     if domain is not None and domain not in DOMAINS:
         raise unknown("domain", domain, DOMAINS)
@@ -30,8 +31,9 @@ def load_questions(spec: Questions, domain: str | None = None, split: str = "tra
     if isinstance(spec, QuestionSet):
         return spec
     if isinstance(spec, str):
-        if spec in TEMPLATES:
-            return ProceduralSet(spec, domain, split)
+        family, _, level = spec.partition(":")
+        if family in TEMPLATES:
+            return ProceduralSet(family, domain, split, level or None)
         if spec == "sciknoweval":
             return load_hub(domain, split)
         if "/" not in spec and "." not in spec and not Path(spec).exists():

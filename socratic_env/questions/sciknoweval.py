@@ -121,7 +121,7 @@ def _check_text(text: Any) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _RowError(f"{ascii(text):.40} holds half of a surrogate pair, so it is no Unicode") from None
+        raise _RowError(f"{text!a:.40} holds half of a surrogate pair, so it is no Unicode") from None
 
 
 def _question(row: Row, number: int, folder: str, split: str) -> Question | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from socratic_env.errors import ConfigurationError
@@ -14,14 +13,19 @@ UNREADABLE = "No answer could be read from your reply: {reason}. Give it once, i
 UNKNOWN_MISTAKE = "Your answer is incorrect. Check every step again, one at a time."
 
 
-_REASONING = re.compile(r"<reasoning>(.*?)</reasoning>", re.DOTALL)
+def _reasoning_lines(text: str) -> list[str]:
+    start = text.find("<reasoning>")
+    end = text.find("</reasoning>", start)
+    if start < 0 or end < 0:
+        return []
+    inside = text[start + len("<reasoning>") : end]
+    return [line.strip() for line in inside.split("\n") if line.strip()]
 
 
 def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
     """The first mistake of the table that the attempt shows: by its reasoning up to the line in
     which the mistake happens, else by the answer that the mistake leads to."""
-    written = _REASONING.search(attempt.text)
-    lines = [line.strip() for line in written[1].split("\n") if line.strip()] if written else []
+    lines = _reasoning_lines(attempt.text)
     for mistake in question.mistakes:
         shown = mistake.reasoning.split("\n")[: mistake.wrong_line + 1]
         if lines[: len(shown)] == shown:
@@ -34,9 +38,10 @@ def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
         if mistake.answer == given:
             return mistake
         theirs = parse_number(mistake.answer, question.unit)
-        if value is not None and theirs is not None:
-            if close_enough(value, theirs, question.abs_tol, question.rel_tol):
-                return mistake
+        if value is None or theirs is None:
+            continue
+        if close_enough(value, theirs, question.abs_tol, question.rel_tol):
+            return mistake
     return None
 
 

@@ -9,12 +9,13 @@ another is a mistake of the table. The reasoning is one line for each step: "add
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from socratic_env.questions.procedural.template import Slip, Step, Template, register
 from socratic_env.types import AnswerKind
 
-OPERATIONS = {
+OPERATIONS: dict[str, Callable[..., int]] = {
     "add": lambda x, y: (x + y) % 10,
     "sub": lambda x, y: (x - y) % 10,
     "rev": lambda x, y: (y - x) % 10,
@@ -52,7 +53,7 @@ def _concept(name: str, first: str, second: str) -> Template:
         family="concepts",
         kind=AnswerKind.NUMERIC,
         phrasings=(name + " {a} {b} {d}",),
-        draw=_digits,
+        draws={"easy": _digits},
         steps=(
             Step("x", f"{first}(a, b)", "first"),
             Step("y", f"{second}(x, d)", "then"),

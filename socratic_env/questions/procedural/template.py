@@ -12,9 +12,9 @@ import math
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 from socratic_env.errors import QuestionError, unknown
 from socratic_env.questions.base import QuestionSet, choice_system
@@ -31,9 +31,16 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "lg": math.log10,
     "exp": math.exp,
 }
+Value: TypeAlias = "float | str"
+"""What a step works out: a number, or a text such as a sequence."""
+Draw: TypeAlias = Callable[[random.Random], dict[str, Any]]
+"""Parameters of an item from a random generator."""
+
+LEVELS = ("easy", "medium", "hard")
 _ID = re.compile(r"(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<split>[^/]+)/(?P<number>0|[1-9][0-9]{0,5})")
 _MOST_DRAWS = 10_000
 _LARGEST_PLAIN = 1e9
+_LIKENESS = 0.02  # options closer than this share of their size would look like rounding
 _FEWEST_MISTAKES = 3  # an item on which hardly any mistake shows teaches nothing
 _ITEMS_PER_TEMPLATE = 1_000_000
 _TEST_SHARE = 10  # one parameter set in so many belongs to the test split
@@ -72,8 +79,9 @@ class Template:
     name: unique in its family; also the `subtask` of its questions.
     domain: one of the four, or the family's own name.
     phrasings: statements with parameters in braces; one is drawn for each item.
-    draw: parameters from a random generator. Numbers may stand in formulas.
-    steps: the worked solution; the last step is the answer.
+    draws: how to draw parameters at each difficulty, by a name of `LEVELS`. Numbers and texts may
+        stand in formulas; parameters that only the statement needs are fine too.
+    steps: the worked solution; the last step is the answer, a number or (for choices) a text.
     slips: the mistakes.
     kind: multiple choice, or a plain number.
     digits: significant digits of shown values.
@@ -86,7 +94,7 @@ class Template:
     name: str
     domain: str
     phrasings: tuple[str, ...]
-    draw: Callable[[random.Random], dict[str, Any]]
+    draws: Mapping[str, Draw]
     steps: tuple[Step, ...]
     slips: tuple[Slip, ...]
     kind: AnswerKind = AnswerKind.CHOICE
@@ -94,7 +102,7 @@ class Template:
     digits: int = 4
     rel_tol: float = 0.0
     system: str = choice_system(4)
-    functions: Mapping[str, Callable[..., float]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     line: str = "{words}: {symbol} = {formula} = {numbers} = {value}{unit}"
     locate: str = "Look again at {words}."
     explain: str = "You {name}: {what}."
@@ -108,6 +116,9 @@ class Template:
             if slip.step not in symbols:
                 what = f"step in slip {slip.name!r} of {self.name}:"
                 raise unknown(what, slip.step, symbols, QuestionError)
+        for level in self.draws:
+            if level not in LEVELS:
+                raise unknown(f"level of {self.name}:", level, LEVELS, QuestionError)
         formulas = [step.formula for step in self.steps] + [slip.formula for slip in self.slips]
         compiled = {text: compile(text, f"<{self.name}>", "eval") for text in formulas}
         object.__setattr__(self, "_compiled", compiled)
@@ -115,23 +126,25 @@ class Template:
 
     # -- deriving ------------------------------------------------------------------------
 
-    def shown(self, value: float) -> str:
+    def shown(self, value: Value) -> str:
         """A value as items and solutions show it."""
+        if isinstance(value, str):
+            return value
         if isinstance(value, int) or (value == int(value) and abs(value) < 10**self.digits):
             return str(int(value))
         text = f"{value:.{self.digits}g}"
         # A power of ten among plain numbers would tell an option apart.
         return f"{float(text):.0f}" if "e+" in text and abs(value) < _LARGEST_PLAIN else text
 
-    def _evaluate(self, formula: str, values: Mapping[str, Any]) -> float:
+    def _evaluate(self, formula: str, values: Mapping[str, Any]) -> Value:
         # Formulas are source code of this package, never data.
-        result: float = eval(self._compiled[formula], {"__builtins__": {}}, {**self._names, **values})
+        result: Value = eval(self._compiled[formula], {"__builtins__": {}}, {**self._names, **values})
         return result
 
     def _fields(self, step: Step, formula: str, values: Mapping[str, Any]) -> dict[str, str]:
         def number(match: re.Match[str]) -> str:
             value = values.get(match[0])
-            return match[0] if not isinstance(value, int | float) else self.shown(value)
+            return match[0] if not isinstance(value, int | float | str) else self.shown(value)
 
         return {
             "symbol": step.symbol,
@@ -142,7 +155,7 @@ class Template:
             "head": formula.partition("(")[0],
         }
 
-    def work(self, parameters: Mapping[str, Any], slip: Slip | None = None) -> tuple[float, list[str]]:
+    def work(self, parameters: Mapping[str, Any], slip: Slip | None = None) -> tuple[Value, list[str]]:
         """(final value, one line for each step), correct or with one slip.
 
         Raises ArithmeticError or ValueError where the slip leads to no number.
@@ -178,8 +191,9 @@ class Template:
     def item(self, split: str, number: int) -> Question:
         """Item `number` of a split: the same on every machine; splits share no parameters."""
         rng = random.Random(f"{self.family}/{self.name}/{split}/{number}")
+        level = tuple(self.draws)[number % len(self.draws)]
         for _ in range(_MOST_DRAWS):
-            parameters = self.draw(rng)
+            parameters = self.draws[level](rng)
             if _split_of(self.name, parameters) != split:
                 continue
             is_choice = self.kind is AnswerKind.CHOICE
@@ -192,6 +206,7 @@ class Template:
                     statement=rng.choice(self.phrasings).format(**parameters),
                     system=self.system,
                     subtask=self.name,
+                    level=level,
                     rel_tol=self.rel_tol,
                     unit=self.steps[-1].unit if self.kind is AnswerKind.NUMERIC else "",
                     **made,
@@ -201,41 +216,40 @@ class Template:
             "widen its parameters"
         )
 
-    def _worked_slips(self, parameters: dict[str, Any]) -> list[tuple[Slip, float, list[str]]]:
+    def _worked_slips(self, parameters: dict[str, Any]) -> list[Worked]:
         worked = []
         for slip in self.slips:
             try:
                 value, lines = self.work(parameters, slip)
             except (ArithmeticError, ValueError):
                 continue  # this slip leads nowhere with these parameters
-            if math.isfinite(value):
+            if isinstance(value, str) or math.isfinite(value):
                 worked.append((slip, value, lines))
         return worked
 
     def _number(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
-        value, lines = self.work(parameters)
-        answer = self.shown(value)
+        truth, lines = self.work(parameters)
         mistakes = [
             self.mistake(slip, wrong_lines, self.shown(wrong))
             for slip, wrong, wrong_lines in self._worked_slips(parameters)
-            if abs(wrong - value) > self.rel_tol * abs(value)
+            if _apart(wrong, truth, self.rel_tol)
         ]
         if len(mistakes) < _FEWEST_MISTAKES:
             return None
-        return {"answer": answer, "solution": "\n".join(lines), "mistakes": tuple(mistakes)}
+        return {"answer": self.shown(truth), "solution": "\n".join(lines), "mistakes": tuple(mistakes)}
 
     def _choice(self, rng: random.Random, parameters: dict[str, Any]) -> dict[str, Any] | None:
         value, lines = self.work(parameters)
-        chosen = self._distractors(rng, value, self._worked_slips(parameters))
+        chosen = _distractors(rng, value, self._worked_slips(parameters))
         if chosen is None:
             return None
-        entries: list[tuple[Slip | None, float, list[str]]] = [(None, value, lines), *chosen]
+        entries: list[tuple[Slip | None, Value, list[str]]] = [(None, value, lines), *chosen]
         rng.shuffle(entries)
         unit = f" {self.steps[-1].unit}" if self.steps[-1].unit else ""
         options, mistakes = [], []
         answer = solution = ""
-        for letter, (slip, number, work) in zip(_LETTERS, entries, strict=True):
-            options.append(Option(letter, f"{self.shown(number)}{unit}"))
+        for letter, (slip, result, work) in zip(_LETTERS, entries, strict=True):
+            options.append(Option(letter, f"{self.shown(result)}{unit}"))
             conclusion = f"\nThat is option {letter}."
             if slip is None:
                 answer, solution = letter, "\n".join(work) + conclusion
@@ -248,32 +262,62 @@ class Template:
             "mistakes": tuple(mistakes),
         }
 
-    def _distractors(
-        self, rng: random.Random, truth: float, worked: list[tuple[Slip, float, list[str]]]
-    ) -> list[tuple[Slip, float, list[str]]] | None:
-        """Three mistakes with distinct values of the truth's sign, so chosen that its rank is even."""
-        rng.shuffle(worked)
-        distinct: list[tuple[Slip, float, list[str]]] = []
-        for entry in worked:
-            others = [truth, *(value for _, value, _ in distinct)]
-            if entry[1] * truth > 0 and not any(_alike(entry[1], other) for other in others):
-                distinct.append(entry)
-        below = [entry for entry in distinct if entry[1] < truth]
-        above = [entry for entry in distinct if entry[1] > truth]
-        ranks = [rank for rank in range(4) if rank <= len(below) and 3 - rank <= len(above)]
-        if not ranks:
-            return None
-        rank = rng.choice(ranks)
-        return below[:rank] + above[: 3 - rank]
+
+Worked: TypeAlias = tuple[Slip, Value, list[str]]
+"""A slip, what it leads to, and its lines of reasoning."""
 
 
-def _alike(one: float, other: float) -> bool:
-    return abs(one - other) <= 0.02 * max(abs(one), abs(other))
+def _distractors(rng: random.Random, truth: Value, worked: list[Worked]) -> list[Worked] | None:
+    """Three mistakes that differ from the truth and from each other, numbers so chosen that the
+    truth's rank by size is even and its sign tells nothing."""
+    rng.shuffle(worked)
+    distinct: list[Worked] = []
+    for entry in worked:
+        others = [truth, *(value for _, value, _ in distinct)]
+        if all(_apart(entry[1], other, _LIKENESS) for other in others):
+            distinct.append(entry)
+    if isinstance(truth, str):
+        return distinct[:3] if len(distinct) >= 3 else None
+    numbers = [(entry, entry[1]) for entry in distinct if not isinstance(entry[1], str)]
+    below = [entry for entry, value in numbers if value < truth and value * truth > 0]
+    above = [entry for entry, value in numbers if value > truth and value * truth > 0]
+    ranks = [rank for rank in range(4) if rank <= len(below) and 3 - rank <= len(above)]
+    if not ranks:
+        return None
+    rank = rng.choice(ranks)
+    return below[:rank] + above[: 3 - rank]
+
+
+def _apart(one: Value, other: Value, likeness: float) -> bool:
+    """Whether two values differ: as texts, or by more than a share of the larger one."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one != other
+    return abs(one - other) > likeness * max(abs(one), abs(other))
 
 
 def _split_of(name: str, parameters: Mapping[str, Any]) -> str:
     key = repr((name, sorted(parameters.items()))).encode()
     return "test" if hashlib.blake2b(key, digest_size=4).digest()[0] % _TEST_SHARE == 0 else "train"
+
+
+def drill(template: Template, phrasing: str, draw: Draw, **changes: Any) -> Template:
+    """The template as a drill: a short numeric form with small numbers, the same mistakes.
+
+    Reasoning is one line "symbol value" for each step, and hints are as short, so that a model of
+    10^5 to 10^6 parameters can learn it. `changes` are further fields of the template.
+    """
+    short: dict[str, Any] = {
+        "family": "drills",
+        "kind": AnswerKind.NUMERIC,
+        "phrasings": (phrasing,),
+        "draws": {"easy": draw},
+        "system": "",
+        "line": "{symbol} {value}",
+        "locate": "check {symbol}",
+        "explain": "you {name}",
+        "next_step": "{symbol} = {formula}",
+    }
+    return replace(template, **(short | changes))
 
 
 # -- registry ----------------------------------------------------------------------------
@@ -294,7 +338,7 @@ def register(template: Template) -> Template:
 class ProceduralSet(QuestionSet):
     """The items of a family, interleaved by template; a million for each."""
 
-    def __init__(self, family: str, domain: str | None, split: str) -> None:
+    def __init__(self, family: str, domain: str | None, split: str, level: str | None = None) -> None:
         templates = TEMPLATES[family].values()
         self._templates = [t for t in templates if domain is None or t.domain == domain]
         self._split = split
@@ -303,15 +347,25 @@ class ProceduralSet(QuestionSet):
                 f"questions {family!r} has nothing of domain {domain!r}; its domains are: "
                 + ", ".join(sorted({t.domain for t in templates}))
             )
+        if level is not None:
+            levels = {name for template in self._templates for name in template.draws}
+            if level not in levels:
+                raise unknown(f"level of questions {family!r}:", level, levels, QuestionError)
+            self._templates = [t for t in self._templates if level in t.draws]
+        self._level = level
 
     def __len__(self) -> int:
         return len(self._templates) * _ITEMS_PER_TEMPLATE
 
     def __getitem__(self, index: int) -> Question:
-        number, template = divmod(index, len(self._templates))
-        if not 0 <= number < _ITEMS_PER_TEMPLATE:
+        if not 0 <= index < len(self):
             raise IndexError(f"item {index} is none of 0..{len(self) - 1}")
-        return self._templates[template].item(self._split, number)
+        number, place = divmod(index, len(self._templates))
+        template = self._templates[place]
+        if self._level is not None:  # the items of one level lie this far apart
+            levels = tuple(template.draws)
+            number = (number * len(levels) + levels.index(self._level)) % _ITEMS_PER_TEMPLATE
+        return template.item(self._split, number)
 
     def find(self, question_id: str) -> Question:
         """The item of an id such as "physics/horizontal_throw/train/12"."""

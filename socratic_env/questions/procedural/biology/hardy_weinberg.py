@@ -24,7 +24,7 @@ register(
             "A survey of {N} plants finds {n} with a recessive trait. How many heterozygotes does the "
             "Hardy-Weinberg law predict?",
         ),
-        draw=_draw,
+        draws={"medium": _draw},
         digits=5,
         steps=(
             Step("f", "n / N", "the frequency of affected individuals"),

@@ -49,7 +49,7 @@ register(
             "Calculate the mass of one mole of {formula}, crystal water included.",
             "A student weighs out exactly one mole of {formula}. What mass is that?",
         ),
-        draw=_draw,
+        draws={"medium": _draw},
         steps=(
             Step("anion", "m_central + o * m_O", "the mass of one anion", "g/mol"),
             Step("salt", "n * m_metal + k * anion", "the mass of the salt without water", "g/mol"),

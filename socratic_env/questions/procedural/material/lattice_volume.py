@@ -29,7 +29,7 @@ register(
             "X-ray diffraction gives a monoclinic lattice: a = {a}, b = {b}, c = {c} (angstrom), the angle "
             "between a and c being {beta} degrees. How large is the unit cell?",
         ),
-        draw=_draw,
+        draws={"medium": _draw},
         functions={"sin_rad": math.sin, "cos_abs": lambda x: abs(math.cos(math.radians(x)))},
         steps=(
             Step("S", "a * c * sin(beta)", "the area of the oblique face", "A^2"),

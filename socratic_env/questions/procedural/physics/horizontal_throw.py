@@ -24,7 +24,7 @@ register(
             "A drone flying level at {v_kmh} km/h drops a parcel from {h} m. What horizontal distance does "
             "the parcel cover before it hits the ground (g = {g} m/s^2, no drag)?",
         ),
-        draw=_draw,
+        draws={"medium": _draw},
         steps=(
             Step("v", "v_kmh / 3.6", "the speed", "m/s"),
             Step("t", "sqrt(2 * h / g)", "the time of the fall", "s"),

@@ -1,0 +1,148 @@
+"""An OpenAI-compatible server on loopback that misbehaves on request.
+
+How it behaves is the model's name: "good", or one of `Behaviours` with an argument after a colon,
+such as "status:500:2" (two replies of status 500, then good ones).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+GUIDANCE = "Look at the units once more."
+USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+
+
+def completion(content: Any = GUIDANCE, finish_reason: Any = "stop", **changes: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": USAGE} | changes
+
+
+class MisbehavingServer:
+    """Serves until `stop`, in a thread of its own.
+
+    bodies: raw replies for the models "body:<name>", as (content type, bytes).
+    requests: the bodies of all requests so far; headers: their headers.
+    active, peak: requests under way now, and at most.
+    down: while set, every reply is 503.
+    """
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, tuple[str, bytes]] = {}
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.active = self.peak = 0
+        self.down = False
+        self._seen: Counter[str] = Counter()
+        self._transports: set[asyncio.BaseTransport] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.port: int = self._call(self._start())
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def open_connections(self) -> int:
+        return sum(not transport.is_closing() for transport in tuple(self._transports))
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._call(self._runner.cleanup())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
+            self._loop.close()
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    async def _start(self) -> int:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._transports.add(request.transport)
+        self.active += 1
+        self.peak = max(self.peak, self.active)
+        try:
+            body = await request.json()
+            self.requests.append(body)
+            self.headers.append(dict(request.headers))
+            if self.down:
+                return web.json_response({"error": "down"}, status=503)
+            kind, _, argument = body["model"].partition(":")
+            behave: Callable[[web.Request, str, int], Awaitable[web.StreamResponse]]
+            behave = getattr(self, f"_{kind}")
+            self._seen[body["model"]] += 1
+            return await behave(request, argument, self._seen[body["model"]])
+        finally:
+            self.active -= 1
+
+    # -- behaviours: (request, argument, how often this model was asked) ---------------------
+
+    async def _good(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        return web.json_response(completion())
+
+    async def _echo(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """The prompt as guidance; later requests are answered first."""
+        await asyncio.sleep(max(0.0, 0.2 - 0.03 * times))
+        return web.json_response(completion((await request.json())["messages"][-1]["content"]))
+
+    async def _slow(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        await asyncio.sleep(float(argument))
+        return web.json_response(completion())
+
+    async def _hang(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _drip(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """One blank a second, for ever: valid JSON so far."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(1)
+
+    async def _status(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """ "status:500:2": 500 twice (for ever without the 2), then good."""
+        code, _, often = argument.partition(":")
+        if often and times > int(often):
+            return web.json_response(completion())
+        echo = request.headers.get("Authorization", "")  # as some gateways do
+        return web.json_response({"error": {"message": f"wrong key {echo}"}}, status=int(code))
+
+    async def _limited(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """429 once with that Retry-After, then good."""
+        if times > 1:
+            return web.json_response(completion())
+        return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After": argument})
+
+    async def _reset(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """The connection breaks in the middle of the body, so often, then good."""
+        if times > int(argument):
+            return web.json_response(completion())
+        whole = json.dumps(completion()).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(whole))}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(whole[: len(whole) // 2])
+        assert request.transport is not None
+        request.transport.abort()  # type: ignore[attr-defined]
+        return response
+
+    async def _body(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        content_type, body = self.bodies[argument]
+        return web.Response(body=body, headers={"Content-Type": content_type})

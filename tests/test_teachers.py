@@ -1,0 +1,885 @@
+"""Teachers, foremost the one behind HTTP: nothing that a server does may hang, crash or leak."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
+
+from socratic_env import SocraticBatch
+from socratic_env.dialogue import Rules, answer, open_dialogue
+from socratic_env.errors import (
+    ConfigurationError,
+    TeacherError,
+    TeacherReplyError,
+    TeacherTimeout,
+    TeacherUnavailable,
+)
+from socratic_env.protocols import TeachingProtocol, protocol
+from socratic_env.questions import load_questions
+from socratic_env.teachers import KINDS, Teacher, TeacherRequest, from_spec
+from socratic_env.teachers import openai as openai_teacher
+from socratic_env.teachers.base import run
+from socratic_env.teachers.openai import OpenAITeacher
+from socratic_env.teachers.retry import RETRY_PROMPT, RetryTeacher
+from socratic_env.teachers.rule import UNKNOWN_MISTAKE, RuleTeacher, diagnose
+from socratic_env.types import Guidance, Question, StopReason, Usage, reply
+
+pytestmark = pytest.mark.timeout(120)
+
+HANG_GUARD_S = 30
+SCIENCE = load_questions("procedural", None, "train")
+DRILLS = load_questions("concepts", None, "train")
+SECRET = "sk-very-secret-0123456789"
+
+
+@pytest.fixture
+def server() -> Iterator[MisbehavingServer]:
+    one = MisbehavingServer()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between tries a tenth as long."""
+    monkeypatch.setattr(openai_teacher, "_FIRST_PAUSE_S", 0.05)
+
+
+def mistaken(question: Question, which: int = 0) -> str:
+    mistake = question.mistakes[which]
+    return reply(mistake.reasoning, mistake.answer)
+
+
+def request_on(
+    question: Question, said: str | None = None, variant: str = "paper", **changes: Any
+) -> TeacherRequest:
+    dialogue = answer(open_dialogue(question), mistaken(question) if said is None else said, Rules())
+    return TeacherRequest(dialogue, replace(protocol(variant), **changes))
+
+
+def ask(teacher: Teacher, count: int = 1) -> list[Guidance]:
+    """What a user of asyncio does: own loop, then close."""
+
+    async def go() -> list[Guidance]:
+        try:
+            return await teacher.guide([request_on(SCIENCE[i]) for i in range(count)])
+        finally:
+            await teacher.close()
+
+    return asyncio.run(asyncio.wait_for(go(), HANG_GUARD_S))
+
+
+def ask_one(server: MisbehavingServer, model: str, **settings: Any) -> Guidance:
+    (guidance,) = ask(OpenAITeacher(server.url, model, **settings))
+    return guidance
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 3) -> bool:
+    """Shorter than the 5 s after which idle connections close by themselves."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.01)
+    return holds()
+
+
+# -- a good server -----------------------------------------------------------------------
+
+
+def test_guidance_usage_and_request(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", SECRET)
+    guidance = ask_one(
+        server, "good", api_key_env="SOME_KEY", temperature=0.7, max_tokens=99, extra_body={"top_k": 5}
+    )
+    assert (guidance.text, guidance.fault, guidance.truncated) == (GUIDANCE, None, False)
+    used = guidance.usage
+    assert (used.calls, used.failures, used.prompt_tokens, used.completion_tokens) == (1, 0, 11, 7)
+    assert 0 < used.seconds < HANG_GUARD_S
+    (body,), (headers,) = server.requests, server.headers
+    assert (body["temperature"], body["max_tokens"], body["top_k"]) == (0.7, 99, 5)
+    assert headers["Authorization"] == f"Bearer {SECRET}"
+    (message,) = body["messages"]
+    assert message["role"] == "user"
+    assert SCIENCE[0].text in message["content"]
+
+
+def test_one_guidance_for_each_request_in_order(server: MisbehavingServer) -> None:
+    assert ask(OpenAITeacher(server.url, "echo"), count=0) == []
+    given = ask(OpenAITeacher(server.url, "echo"), count=5)
+    assert [SCIENCE[i].text in guidance.text for i, guidance in enumerate(given)] == [True] * 5
+
+
+# -- HOSTILE 1, 2: never, and one byte a second ------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["hang", "drip"])
+def test_the_total_deadline_holds(server: MisbehavingServer, model: str) -> None:
+    start = time.monotonic()
+    guidance = ask_one(server, model, deadline_s=2.2)
+    assert 2 < time.monotonic() - start < 10
+    assert isinstance(guidance.fault, TeacherTimeout)
+    assert f"no guidance from {server.url} within 2.2 s" in str(guidance.fault)
+    assert guidance.text == ""
+    assert guidance.usage.failures == 1
+    assert wait_until(lambda: server.active == 0), "an orphan request stays behind"
+
+
+def test_the_deadline_covers_all_tries_together(server: MisbehavingServer, quick: None) -> None:
+    start = time.monotonic()
+    guidance = ask_one(server, "status:500", deadline_s=1.5, retries=1000)
+    assert time.monotonic() - start < 10
+    assert isinstance(guidance.fault, TeacherError)
+    assert len(server.requests) > 2
+
+
+# -- HOSTILE 3: Retry-After --------------------------------------------------------------
+
+
+def test_retry_after_one_second_is_honoured(server: MisbehavingServer, quick: None) -> None:
+    start = time.monotonic()
+    guidance = ask_one(server, "limited:1")
+    assert (guidance.text, guidance.fault) == (GUIDANCE, None)
+    assert time.monotonic() - start >= 1
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("seconds", ["999", "100", "31.5", "999999999"])
+def test_a_retry_after_beyond_the_deadline_is_refused_at_once(
+    server: MisbehavingServer, seconds: str
+) -> None:
+    start = time.monotonic()
+    guidance = ask_one(server, f"limited:{seconds}", deadline_s=30)
+    assert time.monotonic() - start < 10
+    assert isinstance(guidance.fault, TeacherUnavailable)
+    assert "HTTP 429" in str(guidance.fault)
+    assert "would pass the deadline" in str(guidance.fault)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("garbage", ["soon", "-5", "nan", "inf", "1e9", "", "0x10", "\u0661", "9" * 400])
+def test_a_retry_after_of_garbage_is_ignored(server: MisbehavingServer, quick: None, garbage: str) -> None:
+    start = time.monotonic()
+    assert ask_one(server, f"limited:{garbage}", deadline_s=20).text == GUIDANCE
+    assert time.monotonic() - start < 10
+
+
+# -- HOSTILE 4: faults that pass ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model", ["status:500:1", "status:503:3", "status:408:1", "status:409:1", "reset:1", "reset:2"]
+)
+def test_a_passing_fault_is_tried_again(server: MisbehavingServer, quick: None, model: str) -> None:
+    guidance = ask_one(server, model)
+    assert (guidance.text, guidance.fault) == (GUIDANCE, None)
+    assert guidance.usage.calls == 1
+    assert len(server.requests) == int(model.rpartition(":")[2]) + 1
+
+
+@pytest.mark.parametrize(("model", "says"), [("status:502", "HTTP 502"), ("reset:99", "APIConnectionError")])
+def test_retries_come_to_an_end(server: MisbehavingServer, quick: None, model: str, says: str) -> None:
+    guidance = ask_one(server, model, retries=2)
+    assert isinstance(guidance.fault, TeacherUnavailable)
+    assert says in str(guidance.fault)
+    assert "3 times" in str(guidance.fault)
+    assert server.url in str(guidance.fault)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
+def test_a_refused_request_is_not_tried_again(server: MisbehavingServer, code: int) -> None:
+    guidance = ask_one(server, f"status:{code}")
+    assert isinstance(guidance.fault, TeacherUnavailable)
+    assert f"{server.url} refused: HTTP {code}" in str(guidance.fault)
+    assert len(server.requests) == 1
+
+
+def test_nobody_listening_is_a_named_fault(server: MisbehavingServer, quick: None) -> None:
+    server.stop()
+    guidance = ask_one(server, "good", retries=1)
+    assert isinstance(guidance.fault, TeacherUnavailable)
+    assert server.url in str(guidance.fault)
+
+
+def test_pauses_grow_and_differ(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff with jitter: each pause is 0.5 to 1 times a doubling base."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(openai_teacher.asyncio, "sleep", noted)
+    ask(OpenAITeacher(server.url, "status:500", retries=7), count=2)
+    bases = [0.5, 1, 2, 4, 8, 8, 8]
+    assert len(pauses) == 2 * len(bases)
+    for pause, base in zip(sorted(pauses), sorted(bases * 2), strict=True):
+        assert base / 2 <= pause <= base * 1.01
+    assert len(set(pauses)) == len(pauses)
+
+
+# -- HOSTILE 5: replies that hold no guidance --------------------------------------------
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    return {"choices": [{"message": {"role": "assistant", **changes}, "finish_reason": "stop"}]}
+
+
+NO_GUIDANCE: dict[str, Any] = {
+    "null content": message(content=None),
+    "no content": message(),
+    "empty": message(content=""),
+    "blanks": message(content=" \n\t "),
+    "a number": message(content=7),
+    "parts": message(content=[{"type": "text", "text": "Look."}]),
+    "refusal": message(content=None, refusal="I cannot help with that."),
+    "refusal beside content": message(content="Look.", refusal="No."),
+    "refusal of a wrong type": message(content="Look.", refusal={"why": None}),
+    "cut before any text": completion("", "length"),
+    "no choices": {"choices": []},
+    "null choices": {"choices": None},
+    "choices as an object": {"choices": {"0": "x"}},
+    "choices as a number": {"choices": 5},
+    "choices as text": {"choices": "abc"},
+    "a choice that is null": {"choices": [None]},
+    "a message that is text": {"choices": [{"message": "Look."}]},
+    "a null message": {"choices": [{"message": None}]},
+    "an error with status 200": {"error": {"message": "overloaded"}},
+    "an empty object": {},
+    "a list": [],
+    "a text": "Look.",
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("name", NO_GUIDANCE)
+def test_a_reply_without_guidance_is_a_named_error(server: MisbehavingServer, name: str) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(NO_GUIDANCE[name]).encode())
+    guidance = ask_one(server, "body:it")
+    assert isinstance(guidance.fault, TeacherReplyError)
+    assert str(guidance.fault).startswith(f"{server.url} ")
+    assert guidance.text == ""
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html", b"<html><body>502 Bad Gateway</body></html>"),
+        ("application/json", b"<html>"),
+        ("application/json", b""),
+        ("application/json", b'{"choices": [{"message"'),
+        ("application/json", b"\xff\xfe\xfd"),
+        ("application/json", b"[" * 200_000),
+        ("text/event-stream", b'data: {"choices": []}\n\ndata: [DONE]\n\n'),
+    ],
+    ids=["html", "html as json", "nothing", "cut", "not UTF-8", "deep", "stream"],
+)
+def test_a_reply_that_is_no_json_is_a_named_error(
+    server: MisbehavingServer, content_type: str, body: bytes
+) -> None:
+    server.bodies["it"] = (content_type, body)
+    guidance = ask_one(server, "body:it")
+    assert isinstance(guidance.fault, TeacherReplyError)
+    assert f"answered with no JSON ({len(body)} bytes)" in str(guidance.fault)
+
+
+def test_good_json_under_a_wrong_content_type_is_read(server: MisbehavingServer) -> None:
+    server.bodies["it"] = ("text/plain", json.dumps(completion()).encode())
+    assert ask_one(server, "body:it").text == GUIDANCE
+
+
+@pytest.mark.parametrize("usage", [None, "free", [], {}, {"prompt_tokens": None}, {"prompt_tokens": "11"}])
+def test_odd_token_counts_count_as_nothing(server: MisbehavingServer, usage: Any) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(completion(usage=usage)).encode())
+    guidance = ask_one(server, "body:it")
+    assert guidance.text == GUIDANCE
+    assert guidance.usage + Usage() == guidance.usage
+    assert (guidance.usage.prompt_tokens, guidance.usage.completion_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["null content", "refusal", "no choices"])
+def test_a_student_never_reads_none(server: MisbehavingServer, name: str) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(NO_GUIDANCE[name]).encode())
+    spec = {"kind": "openai", "base_url": server.url, "model": "body:it"}
+    env = gym.make("SocraticSciKnow-v0", teacher=spec)
+    env.reset(seed=0)
+    observation, reward, terminated, truncated, info = env.step(mistaken(env.unwrapped.question))
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info["stop_reason"] == StopReason.TEACHER_FAILED.value
+    assert info["guidance"] is None
+    assert "None" not in observation
+    assert [message["role"] for message in info["messages"]] == ["system", "user", "assistant"]
+    env.close()
+
+
+# -- HOSTILE 6: too much guidance --------------------------------------------------------
+
+
+@pytest.mark.parametrize("face", ["single", "batch"])
+def test_a_megabyte_of_guidance_is_cut_and_marked(server: MisbehavingServer, face: str) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(completion("Look. " * 175_000)).encode())
+    spec = {"kind": "openai", "base_url": server.url, "model": "body:it"}
+    longest = protocol("paper").max_guidance_chars
+    if face == "single":
+        env = gym.make("SocraticSciKnow-v0", teacher=spec)
+        env.reset(seed=0)
+        *_, info = env.step(mistaken(env.unwrapped.question))
+        guidance = env.unwrapped._dialogue.attempts[-1].guidance
+        env.close()
+    else:
+        batch = SocraticBatch([SCIENCE[0]], teacher=spec)
+        *_, info = run(batch.step(0, mistaken(SCIENCE[0])))
+        guidance = batch.dialogue(0).attempts[-1].guidance
+        batch.close()
+    assert len(info["guidance"]) == longest
+    assert guidance.truncated
+    assert guidance.fault is None
+    assert len(info["messages"][-1]["content"]) == longest
+
+
+def test_guidance_that_the_server_cut_is_marked(server: MisbehavingServer) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(completion("Look at the", "length")).encode())
+    guidance = ask_one(server, "body:it")
+    assert (guidance.text, guidance.truncated, guidance.fault) == ("Look at the", True, None)
+
+
+def test_half_a_surrogate_pair_becomes_valid_text(server: MisbehavingServer) -> None:
+    server.bodies["it"] = ("application/json", json.dumps(completion("Look \ud83d there")).encode())
+    spec = {"kind": "openai", "base_url": server.url, "model": "body:it"}
+    env = gym.make("SocraticSciKnow-v0", teacher=spec)
+    env.reset(seed=0)
+    _, _, _, _, info = env.step(mistaken(env.unwrapped.question))
+    assert json.dumps(info["messages"], ensure_ascii=False).encode()
+    assert "there" in info["guidance"]
+    env.close()
+
+
+# -- HOSTILE 7: many at once -------------------------------------------------------------
+
+
+def test_512_calls_keep_to_the_cap_and_leave_no_socket(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "slow:0.2", concurrency=64)
+    given = ask(teacher, count=512)
+    assert [guidance.text for guidance in given] == [GUIDANCE] * 512
+    assert len(server.requests) == 512
+    assert 32 < server.peak <= 64
+    assert wait_until(lambda: server.open_connections == 0), server.open_connections
+    total = sum((guidance.usage for guidance in given), Usage())
+    assert (total.calls, total.failures) == (512, 0)
+    assert total.prompt_tokens == 512 * USAGE["prompt_tokens"]
+
+
+def test_the_environment_closes_the_connections_of_its_teacher(server: MisbehavingServer) -> None:
+    spec = {"kind": "openai", "base_url": server.url, "model": "good"}
+    envs = gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher=spec)
+    envs.reset(seed=0)
+    envs.step(["I do not know."] * 8)
+    held = list(envs.room.teacher._clients.values())  # so that no garbage collection closes them
+    assert held
+    assert server.open_connections > 0
+    envs.close()
+    assert wait_until(lambda: server.open_connections == 0)
+
+
+def test_a_teacher_object_outlives_the_environments_that_share_it(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "good")
+    for seed in range(2):
+        env = gym.make("SocraticSciKnow-v0", teacher=teacher)
+        env.reset(seed=seed)
+        *_, info = env.step("I do not know.")
+        assert info["guidance"] == GUIDANCE
+        env.close()
+    assert server.open_connections > 0
+    run(teacher.close())
+    assert wait_until(lambda: server.open_connections == 0)
+
+
+# -- HOSTILE 8: cancelled ----------------------------------------------------------------
+
+
+def test_a_cancelled_call_leaves_no_orphan_and_the_teacher_works_after(server: MisbehavingServer) -> None:
+    async def go() -> list[Guidance]:
+        teacher = OpenAITeacher(server.url, "hang", concurrency=3)
+        task = asyncio.create_task(teacher.guide([request_on(SCIENCE[i]) for i in range(8)]))
+        while server.active < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while server.active:
+            await asyncio.sleep(0.01)
+        assert len(server.requests) == 3, "a request that waited for its turn was sent after all"
+        teacher.model = "good"
+        try:
+            return await teacher.guide([request_on(SCIENCE[i]) for i in range(8)])
+        finally:
+            await teacher.close()
+
+    given = asyncio.run(asyncio.wait_for(go(), HANG_GUARD_S))
+    assert [guidance.text for guidance in given] == [GUIDANCE] * 8
+    assert wait_until(lambda: server.open_connections == 0)
+
+
+def test_an_interrupt_in_a_step_leaves_no_orphan_and_reset_works(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "hang")
+    env = gym.make("SocraticSciKnow-v0", teacher=teacher)
+    env.reset(seed=0)
+
+    def interrupt() -> None:
+        if wait_until(lambda: server.active == 1, seconds=20):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        env.step("I do not know.")
+    thread.join()
+    assert wait_until(lambda: server.active == 0)
+    teacher.model = "good"
+    env.reset(seed=1)
+    *_, info = env.step("I do not know.")
+    assert (info["attempt"], info["guidance"]) == (1, GUIDANCE)
+    env.close()
+    run(teacher.close())
+
+
+# -- HOSTILE 9: down in the middle of a run ----------------------------------------------
+
+
+@pytest.mark.parametrize("outage", ["503", "stopped"])
+def test_episodes_end_after_their_last_verdict_when_the_teacher_goes_down(
+    server: MisbehavingServer, quick: None, outage: str
+) -> None:
+    spec = {"kind": "openai", "base_url": server.url, "model": "good", "retries": 1}
+    questions = [SCIENCE[i] for i in range(8)]
+    batch = SocraticBatch(questions, teacher=spec, max_attempts=3)
+
+    async def go() -> None:
+        first = [mistaken(q) if i else reply(q.solution or "", q.answer) for i, q in enumerate(questions)]
+        await asyncio.gather(*(batch.step(row, text) for row, text in enumerate(first)))
+        if outage == "503":
+            server.down = True
+        else:
+            await asyncio.to_thread(server.stop)
+        second = {1: reply("Now I see.", questions[1].answer)}
+        await asyncio.gather(
+            *(batch.step(row, second.get(row, mistaken(questions[row]))) for row in range(1, 8))
+        )
+
+    run(asyncio.wait_for(go(), HANG_GUARD_S))
+    stops = [batch.dialogue(row).stop for row in range(8)]
+    assert stops == [StopReason.SOLVED] * 2 + [StopReason.TEACHER_FAILED] * 6
+    assert [len(batch.dialogue(row).attempts) for row in range(8)] == [1] + [2] * 7, "no attempt is made up"
+    assert isinstance(batch.dialogue(7).attempts[-1].guidance.fault, TeacherUnavailable)
+    assert (batch.tracker.attempts, batch.tracker.solved) == ([8, 7, 0], [1, 1, 0])
+    assert batch.settle()[0] == [1.0]
+    assert [len(rewards) for rewards in batch.settle()] == [1] + [2] * 7
+    used = batch.usage["teacher"]
+    assert (used.calls, used.failures) == (13, 6)
+    batch.close()
+
+
+@pytest.mark.parametrize("policy", ["truncate", "retry_prompt", "raise"])
+def test_what_a_failed_teacher_means_is_a_choice(server: MisbehavingServer, policy: str) -> None:
+    spec = {"kind": "openai", "base_url": server.url, "model": "status:401"}
+    env = gym.make("SocraticSciKnow-v0", teacher=spec, on_teacher_failure=policy)
+    env.reset(seed=0)
+    if policy == "raise":
+        with pytest.raises(TeacherUnavailable, match="HTTP 401"):
+            env.step("I do not know.")
+    else:
+        _, _, terminated, truncated, info = env.step("I do not know.")
+        assert (terminated, truncated) == (False, policy == "truncate")
+        assert info["guidance"] == (RETRY_PROMPT if policy == "retry_prompt" else None)
+    env.close()
+
+
+def test_one_failed_request_leaves_the_others_alone(server: MisbehavingServer) -> None:
+    """The good row of a batch is guided although its neighbour's reply is broken."""
+    replies = iter([None, "HTML", None])
+
+    class Half(OpenAITeacher):
+        async def _ask(self, client: Any, request: TeacherRequest) -> bytes:
+            if next(replies) == "HTML":
+                return b"<html>"
+            return await super()._ask(client, request)
+
+    given = ask(Half(server.url, "good"), count=3)
+    assert [guidance.text for guidance in given] == [GUIDANCE, "", GUIDANCE]
+    assert isinstance(given[1].fault, TeacherReplyError)
+
+
+# -- HOSTILE 22: the key -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["good", "status:401", "status:500", "hang", "reset:99", "body:it"])
+def test_the_key_shows_nowhere(
+    server: MisbehavingServer,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    model: str,
+) -> None:
+    monkeypatch.setenv("SOME_KEY", SECRET)
+    caplog.set_level(logging.DEBUG)
+    server.bodies["it"] = ("text/html", f"<p>Unknown key {SECRET}".encode())
+    spec = {
+        "kind": "openai",
+        "base_url": server.url,
+        "model": model,
+        "api_key_env": "SOME_KEY",
+        "deadline_s": 1,
+        "retries": 1,
+    }
+    env = gym.make("SocraticSciKnow-v0", teacher=spec, on_teacher_failure="raise")
+    teacher = env.unwrapped.room.teacher
+    observation, info = env.reset(seed=0)
+    seen = [observation, repr(info), repr(env), repr(env.spec), repr(teacher), str(vars(teacher))]
+    if model == "good":
+        observation, *_, info = env.step("I do not know.")
+        seen += [observation, repr(info)]
+    else:
+        with pytest.raises(TeacherError) as caught:
+            env.step("I do not know.")
+        fault = caught.value
+        seen += [repr(fault), "".join(traceback.format_exception(fault)), str(vars(fault))]
+        seen.append(pickle.dumps(fault).decode("latin-1"))
+    seen += [repr(env.unwrapped.usage), pickle.dumps(teacher).decode("latin-1")]
+    env.close()
+    captured = capfd.readouterr()
+    seen += [caplog.text, captured.out, captured.err]
+    assert server.headers[0]["Authorization"] == f"Bearer {SECRET}"
+    for text in seen:
+        assert SECRET not in text
+
+
+@pytest.mark.parametrize("key", ["sk-secr\u00e9t", "sk-one\nsk-two", "sk-\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_unshown(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "SOME_KEY": key})
+    with pytest.raises(ConfigurationError, match="the key in SOME_KEY") as caught:
+        ask_one(server, "good", api_key_env="SOME_KEY")
+    assert "sk-" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_key_that_ends_with_a_newline_works(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", f"{SECRET}\n")
+    assert ask_one(server, "good", api_key_env="SOME_KEY").text == GUIDANCE
+    assert server.headers[0]["Authorization"] == f"Bearer {SECRET}"
+
+
+# -- loops, threads, copies --------------------------------------------------------------
+
+
+def test_two_event_loops_share_a_teacher(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "good")
+    requests = [request_on(SCIENCE[0])]
+    assert run(teacher.guide(requests))[0].text == GUIDANCE
+    assert ask(teacher)[0].text == GUIDANCE
+    assert run(teacher.guide(requests))[0].text == GUIDANCE
+    assert ask(teacher)[0].text == GUIDANCE
+
+    async def both() -> None:
+        here, there = await asyncio.gather(
+            teacher.guide(requests), asyncio.to_thread(run, teacher.guide(requests))
+        )
+        assert here[0].text == there[0].text == GUIDANCE
+        await teacher.close()
+
+    asyncio.run(asyncio.wait_for(both(), HANG_GUARD_S))
+    run(teacher.close())
+    assert wait_until(lambda: server.open_connections == 0)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_ended_unclosed_do_not_pile_up(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "good")
+    for _ in range(5):
+        assert asyncio.run(teacher.guide([request_on(SCIENCE[0])]))[0].text == GUIDANCE
+    ask(teacher)
+    gc.collect()
+    assert not teacher._clients
+    assert wait_until(lambda: server.open_connections == 0), server.open_connections
+
+
+def test_closing_twice_or_unused_is_fine(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "good")
+    run(teacher.close())
+    run(teacher.guide([request_on(SCIENCE[0])]))
+    run(teacher.close())
+    run(teacher.close())
+    assert run(teacher.guide([request_on(SCIENCE[0])]))[0].text == GUIDANCE
+    run(teacher.close())
+
+
+def test_a_copy_asks_the_same_endpoint(server: MisbehavingServer) -> None:
+    teacher = OpenAITeacher(server.url, "good", concurrency=2)
+    ask(teacher)
+    copy = pickle.loads(pickle.dumps(teacher))
+    assert repr(copy) == repr(teacher)
+    assert ask(copy)[0].text == GUIDANCE
+
+
+def test_equal_prompts_are_sent_for_equal_requests(server: MisbehavingServer) -> None:
+    for _ in range(2):
+        ask_one(server, "good")
+    assert server.requests[0] == server.requests[1]
+
+
+# -- specs -------------------------------------------------------------------------------
+
+URL = "http://127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize("kind", ["rule", "retry"])
+def test_a_kind_alone_is_a_spec(kind: str) -> None:
+    teacher = from_spec(kind)
+    assert type(teacher) is type(from_spec({"kind": kind}))
+    assert from_spec(teacher) is teacher
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("oracle", "unknown teacher 'oracle'; use one of: .*openai.*retry.*rule"),
+        ({}, "unknown teacher None; use one of"),
+        ({"kind": ["rule"]}, "unknown teacher"),
+        (None, "teacher is None; give a kind"),
+        (7, "teacher is 7; give a kind"),
+        (["rule"], "give a kind"),
+        ({"kind": "rule", "model": "m"}, "teacher 'rule': .*argument"),
+        ({"kind": "openai"}, "teacher 'openai': .*missing.*base_url.*model"),
+        ({"kind": "openai", "base_url": URL}, "missing.*model"),
+        ({"kind": "openai", "base_url": URL, "model": ""}, "model is ''; give a text"),
+        ({"kind": "openai", "base_url": None, "model": "m"}, "base_url is None; give a text"),
+        ({"kind": "openai", "base_url": "localhost:8000", "model": "m"}, "is not http"),
+        ({"kind": "openai", "base_url": "file:///etc/passwd", "model": "m"}, "is not http"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "modle": 1}, "modle"),
+        (
+            {"kind": "openai", "base_url": URL, "model": "m", "concurrency": 0},
+            "concurrency is 0; it must be above",
+        ),
+        ({"kind": "openai", "base_url": URL, "model": "m", "deadline_s": -1}, "deadline_s is -1"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "deadline_s": float("nan")}, "deadline_s is nan"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "connect_s": 0}, "connect_s is 0"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "retries": -1}, "retries is -1"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "api_key_env": None}, "api_key_env is None"),
+        ({"kind": "openai", "base_url": URL, "model": "m", "deadline_s": "long"}, "teacher 'openai'"),
+    ],
+)
+def test_a_wrong_spec_gets_a_clear_error(spec: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        from_spec(spec)
+
+
+def test_a_key_in_a_spec_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="api_key_env") as caught:
+        from_spec({"kind": "openai", "base_url": URL, "model": "m", "api_key": SECRET})
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="api_key_env") as caught:
+        from_spec({"kind": "openai", "base_url": f"http://user:{SECRET}@127.0.0.1/v1", "model": "m"})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_can_be_made_and_copied(kind: str) -> None:
+    arguments = {"base_url": URL, "model": "m"} if kind == "openai" else {}
+    teacher = from_spec({"kind": kind, **arguments})
+    assert isinstance(teacher, Teacher)
+    assert type(pickle.loads(pickle.dumps(teacher))) is type(teacher)
+    run(teacher.close())
+
+
+# -- the rule-based teacher --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", [SCIENCE[0], SCIENCE[1], DRILLS[0]], ids=lambda q: q.subtask)
+def test_the_rule_teacher_names_the_mistake(question: Question) -> None:
+    for which, mistake in enumerate(question.mistakes):
+        request = request_on(question, mistaken(question, which))
+        (guidance,) = run(RuleTeacher().guide([request]))
+        assert guidance.fault is None
+        assert guidance.mistake == mistake.name
+        assert guidance.text == f"{mistake.explain} {mistake.next_step}"
+
+
+@pytest.mark.parametrize("hints", [("locate",), ("explain",), ("next_step", "locate")])
+def test_the_rule_teacher_gives_the_hints_of_the_variant(hints: tuple[str, ...]) -> None:
+    mistake = SCIENCE[0].mistakes[0]
+    (guidance,) = run(RuleTeacher().guide([request_on(SCIENCE[0], rule_hints=hints)]))
+    assert guidance.text == " ".join(getattr(mistake, hint) for hint in hints)
+
+
+def test_the_reasoning_counts_more_than_the_answer() -> None:
+    """Two mistakes may lead to one answer, or a student may slip again after its mistake."""
+    one, other, *_ = SCIENCE[0].mistakes
+    (guidance,) = run(RuleTeacher().guide([request_on(SCIENCE[0], reply(one.reasoning, other.answer))]))
+    assert guidance.mistake == one.name
+
+
+def test_two_mistakes_with_one_answer_are_told_apart_by_the_reasoning() -> None:
+    pairs = (
+        (question, a, b)
+        for question in (DRILLS[i] for i in range(200))
+        for a in question.mistakes
+        for b in question.mistakes
+        if a.answer == b.answer and a.reasoning.split("\n")[0] != b.reasoning.split("\n")[0]
+    )
+    question, *both = next(pairs)
+    for mistake in both:
+        (guidance,) = run(
+            RuleTeacher().guide([request_on(question, reply(mistake.reasoning, mistake.answer))])
+        )
+        assert guidance.mistake == mistake.name
+
+
+def test_without_reasoning_the_answer_decides() -> None:
+    mistake = SCIENCE[0].mistakes[1]
+    (guidance,) = run(RuleTeacher().guide([request_on(SCIENCE[0], f"<answer>\n{mistake.answer}\n</answer>")]))
+    assert guidance.mistake == mistake.name
+
+
+def test_a_number_is_diagnosed_by_its_value() -> None:
+    mistake = DRILLS[0].mistakes[0]
+    (guidance,) = run(RuleTeacher().guide([request_on(DRILLS[0], f"<answer> {mistake.answer}.0 </answer>")]))
+    assert guidance.mistake is not None
+
+
+def test_a_number_outside_the_table_gets_the_general_hint() -> None:
+    (guidance,) = run(RuleTeacher().guide([request_on(DRILLS[0], "<answer>\n12345\n</answer>")]))
+    assert (guidance.text, guidance.mistake) == (UNKNOWN_MISTAKE, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("", "no answer block"),
+        ("I think it is B.", "no answer block"),
+        ("<answer>A</answer><answer>B</answer>", "more than one answer block"),
+        ("<answer>Z</answer>", "none of the letters A, B, C, D"),
+    ],
+)
+def test_an_unreadable_answer_is_told_why(said: str, says: str) -> None:
+    (guidance,) = run(RuleTeacher().guide([request_on(SCIENCE[0], said)]))
+    assert says in guidance.text
+    assert guidance.text.startswith("No answer could be read from your reply")
+    assert guidance.mistake is None
+
+
+@pytest.mark.parametrize("question", [SCIENCE[2], DRILLS[1]], ids=lambda q: q.subtask)
+def test_the_rule_teacher_costs_nothing_and_repeats_itself(question: Question) -> None:
+    requests = [request_on(question, mistaken(question, which)) for which in range(3)]
+    one, other = run(RuleTeacher().guide(requests)), run(RuleTeacher().guide(requests))
+    assert one == other
+    assert all(guidance.usage == Usage() for guidance in one)
+
+
+@pytest.mark.parametrize(
+    "unit", ["<reasoning>", "<reasoning>\n", "</reasoning>", "\n", "<reasoning></reasoning>"]
+)
+def test_diagnosis_takes_linear_time(unit: str) -> None:
+    def seconds(length: int) -> float:
+        text = unit * (length // len(unit)) + "<answer>\nZ\n</answer>"
+        attempt = answer(open_dialogue(SCIENCE[0]), text, Rules()).attempts[-1]
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            diagnose(SCIENCE[0], attempt)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert seconds(800_000) < 3 * seconds(400_000) + 0.005
+    assert seconds(800_000) < 1
+
+
+def test_the_rule_teacher_needs_a_table() -> None:
+    RuleTeacher().check(SCIENCE[0])
+    with pytest.raises(
+        ConfigurationError, match=r"needs a misconception table.*teacher='retry'.*'kind': 'openai'"
+    ):
+        RuleTeacher().check(replace(SCIENCE[0], mistakes=()))
+
+
+# -- the fixed retry prompt --------------------------------------------------------------
+
+
+def test_the_retry_teacher_says_the_same_to_everyone() -> None:
+    requests = [request_on(SCIENCE[0]), request_on(DRILLS[0]), request_on(SCIENCE[1], "")]
+    assert run(RetryTeacher().guide(requests)) == [Guidance("Your answer is incorrect. Try again.")] * 3
+    RetryTeacher().check(replace(SCIENCE[0], mistakes=()))
+
+
+def test_the_ablation_without_a_teacher_uses_it() -> None:
+    env = gym.make("SocraticSciKnow-NoTeacher-v0")
+    env.reset(seed=0)
+    *_, info = env.step("I do not know.")
+    assert info["guidance"] == RETRY_PROMPT
+    env.close()
+
+
+# -- the contract of a teacher -----------------------------------------------------------
+
+
+class Raises(Teacher):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def guide(self, requests: Any) -> list[Guidance]:
+        raise self.error
+
+
+class Miscounts(Teacher):
+    async def guide(self, requests: Any) -> list[Guidance]:
+        return [Guidance("Look.")] * (len(requests) + 1)
+
+
+def test_a_teacher_that_raises_a_teacher_error_fails_all_its_requests() -> None:
+    batch = SocraticBatch([SCIENCE[0]] * 3, teacher=Raises(TeacherUnavailable("gone")))
+    for row in range(3):
+        batch.answer(row, "?")
+    run(batch.advise(range(3)))
+    assert [batch.dialogue(row).stop for row in range(3)] == [StopReason.TEACHER_FAILED] * 3
+    assert batch.usage["teacher"].failures == 3
+
+
+def test_a_defect_of_a_teacher_is_not_hidden() -> None:
+    batch = SocraticBatch([SCIENCE[0]], teacher=Raises(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run(batch.step(0, "?"))
+    batch = SocraticBatch([SCIENCE[0]], teacher=Miscounts())
+    with pytest.raises(ConfigurationError, match=r"Miscounts\.guide returned 2 guidances for 1 requests"):
+        run(batch.step(0, "?"))
+
+
+def test_a_variant_made_in_code_reaches_the_server(server: MisbehavingServer) -> None:
+    mine = TeachingProtocol("mine", "Only this: {student_answer}", max_guidance_chars=4)
+    spec = {"kind": "openai", "base_url": server.url, "model": "good"}
+    env = gym.make("SocraticSciKnow-v0", teacher=spec, protocol=mine)
+    env.reset(seed=0)
+    *_, info = env.step("I do not know.")
+    assert info["guidance"] == GUIDANCE[:4]
+    content = server.requests[0]["messages"][0]["content"]
+    assert content == "Only this: <student_answer>\nI do not know.\n</student_answer>"
+    env.close()
