@@ -82,9 +82,7 @@ def micro_batches(lengths: Sequence[int], most_tokens: int) -> list[list[int]]:
     return groups
 
 
-def token_statistics(
-    model: Any, batch: PaddedBatch, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def token_statistics(model: Any, batch: PaddedBatch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
     """(logps_N, entropies_N): log-probability of each target at the sampling temperature, and the
     entropy in nats of the distribution that it was drawn from (without gradient)."""
     logits_NV, targets_N = batch.logits_at_targets(model)

@@ -81,8 +81,10 @@ class TrainConfig:
     """Of the student, the questions and the sampling."""
 
     def __post_init__(self) -> None:
-        for name in ("questions_per_step", "rollouts_per_question", "questions_per_minibatch", "eval_questions",
-                     "eval_samples", "eval_every", "max_attempts", "max_response_tokens"):  # fmt: skip
+        for name in (
+            "questions_per_step", "rollouts_per_question", "questions_per_minibatch", "max_attempts",
+            "eval_questions", "eval_samples", "eval_every", "max_response_tokens",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.steps < 0:

@@ -55,9 +55,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def evaluate(
-    env: SocraticVectorEnv, policy: Policy, chat: Chat, sampling: Sampling, seed: int
-) -> Evaluation:
+def evaluate(env: SocraticVectorEnv, policy: Policy, chat: Chat, sampling: Sampling, seed: int) -> Evaluation:
     """Play one batch of held-out questions. The same seed gives the same questions."""
     batch = rollout(env, policy, chat, sampling, seed)
     samples, most = env.rollouts_per_question, env.room.rules.max_attempts

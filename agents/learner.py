@@ -13,9 +13,10 @@ from agents.batching import Row, micro_batches, padded, token_statistics
 from agents.config import TrainConfig
 from agents.losses import policy_loss, truncated_importance_weights
 from agents.records import Sample
+from socratic_env.errors import SocraticError
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(SocraticError):
     """A loss or a gradient is not a finite number."""
 
 
@@ -24,9 +25,7 @@ class Learner:
 
     def __init__(self, model: Any, pad: int, config: TrainConfig) -> None:
         self.model, self.pad, self.config = model, pad, config
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         warmup = max(1, config.warmup)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: min(1.0, (step + 1) / warmup)
@@ -53,16 +52,17 @@ class Learner:
         rollout = torch.tensor([logp for sample in samples for logp in sample.logps])
         clip = self.config.loss.rollout_is_clip or math.inf
         weights = truncated_importance_weights(old, rollout, clip)
+        sample_size = weights.sum() ** 2 / (weights**2).sum()
         return {
             "loss": float(np.mean(seen["loss"])),
             "grad_norm": float(np.mean(seen["grad_norm"])),
             "clip_fraction": float(np.mean(seen["clip_fraction"])),
             "ratio_max": float(np.max(seen["ratio_max"])),
             "entropy": float(torch.cat(entropies).mean()),
-            "lr": self.schedule.get_last_lr()[0],
+            "lr": float(self.schedule.get_last_lr()[0]),
             # The mismatch of sampler and learner: mean |dlogp| and effective sample size.
             "rollout_mismatch": float((old - rollout).abs().mean()),
-            "rollout_ess": float(weights.sum() ** 2 / (weights**2).sum() / len(weights)),
+            "rollout_ess": float(sample_size / len(weights)),
         }
 
     # ------------------------------------------------------------------------------------
@@ -122,7 +122,9 @@ class Learner:
             total += loss.item()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
         if not torch.isfinite(norm):
-            raise NonFiniteError(f"the gradient's norm is {norm.item()}; lower the learning rate ({self.config.lr})")
+            raise NonFiniteError(
+                f"the gradient's norm is {norm.item()}; lower the learning rate ({self.config.lr})"
+            )
         self.optimizer.step()
         self.schedule.step()
         return {

@@ -12,9 +12,9 @@ import jinja2
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.figure import Figure
 
-from agents.runlog import CONFIG, EPISODES, METRICS, REPORT, read_lines  # noqa: E402
+from agents.runlog import CONFIG, EPISODES, METRICS, REPORT, read_lines
 
 Records = list[dict[str, Any]]
 
@@ -24,13 +24,14 @@ _BLUE, _ORANGE, _GREEN, _GREY = "#1f5fa8", "#d1672b", "#3a8a4f", "#777777"
 CHARTS: Sequence[tuple[str, str, str, Sequence[tuple[str, str, str]]]] = (
     # (title, kind of metrics, label of the y axis, [(key, legend, colour)])
     ("Held-out accuracy", "eval", "accuracy", (
-        ("sampled_unassisted", "unassisted, sampled", _BLUE), ("greedy_unassisted", "unassisted, greedy", _GREEN),
+        ("sampled_unassisted", "unassisted, sampled", _BLUE),
+        ("greedy_unassisted", "unassisted, greedy", _GREEN),
         ("sampled_guided", "guided", _ORANGE))),
     ("Training accuracy", "train", "accuracy", (
         ("unassisted", "unassisted", _BLUE), ("guided", "guided", _ORANGE),
         ("correction_rate", "correction rate", _GREY))),
     ("Reward and mu", "train", "mean reward", (
-        ("reward_mean", "mean reward of attempts", _GREEN), ("mu_1", "mu_1", _BLUE), ("mu_2", "mu_2", _ORANGE))),
+        ("reward_mean", "mean of attempts", _GREEN), ("mu_1", "mu_1", _BLUE), ("mu_2", "mu_2", _ORANGE))),
     ("Entropy", "train", "nats per token", (("entropy", "policy entropy", _BLUE),)),
     ("Response length", "train", "tokens", (
         ("response_length_mean", "mean", _BLUE), ("response_length_max", "longest", _GREY))),
@@ -42,38 +43,6 @@ CHARTS: Sequence[tuple[str, str, str, Sequence[tuple[str, str, str]]]] = (
         ("seconds_sync", "weight sync", _GREY))),
 )  # fmt: skip
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>SocraticPO run {{ name }}</title>
-<style>
- body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: #222 }
- .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 1rem }
- .charts svg { width: 100%; height: auto }
- table { border-collapse: collapse } td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
- td:first-child, th:first-child { text-align: left }
- details { margin: .5rem 0 } summary { cursor: pointer }
- pre { background: #f5f5f3; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0 }
- .right { border-left: 4px solid #3a8a4f } .wrong { border-left: 4px solid #b03a2e }
- .guidance { border-left: 4px solid #d1672b; background: #fdf5ee }
-</style></head><body>
-<h1>SocraticPO run {{ name }}</h1>
-{% if rows %}<table><tr><th>held-out accuracy</th><th>before</th><th>after {{ steps }} steps</th></tr>
-{% for row in rows %}<tr><td>{{ row[0] }}</td><td>{{ row[1] }}</td><td>{{ row[2] }}</td></tr>{% endfor %}</table>{% endif %}
-<h2>Curves</h2><div class="charts">{% for chart in charts %}<div>{{ chart | safe }}</div>{% endfor %}</div>
-<h2>Sample episodes</h2>
-{% for title, episodes in samples %}<h3>{{ title }}</h3>
-{% for episode in episodes %}<details{% if loop.first %} open{% endif %}>
-<summary>{{ episode.question_id }}: {{ episode.stop }} after {{ episode.attempts | length }} attempt(s)</summary>
-<pre>{{ episode.question }}</pre>
-{% for attempt in episode.attempts %}<pre class="{{ 'right' if attempt.correct else 'wrong' }}">{{ attempt.text }}
-
--- {{ attempt.verdict }}, reward {{ "%.3f" | format(attempt.reward) }}</pre>
-{% if attempt.guidance %}<pre class="guidance">{{ attempt.guidance }}</pre>{% endif %}
-{% if attempt.fault %}<pre class="guidance">teacher failed: {{ attempt.fault }}</pre>{% endif %}
-{% endfor %}</details>{% endfor %}{% endfor %}
-<h2>Configuration</h2><details><summary>all settings</summary><pre>{{ config }}</pre></details>
-</body></html>
-"""
-
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` from the metrics, episodes and configuration of a run folder."""
@@ -84,7 +53,11 @@ def write_report(folder: Path) -> Path:
         for title, kind, label, lines in CHARTS
         if any(record.get(key) is not None for record in by_kind[kind] for key, _, _ in lines)
     ]
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
+    page = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    ).get_template("report.html.j2")
     text = page.render(
         name=folder.name,
         steps=by_kind["eval"][-1]["step"] if by_kind["eval"] else 0,
@@ -106,9 +79,10 @@ def chart(title: str, label: str, records: Records, lines: Sequence[tuple[str, s
         points = [(r["step"], r[key]) for r in records if r.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=legend, color=colour, linewidth=1.4)
-        band = [(r["step"], r[f"{key}_low"], r[f"{key}_high"]) for r in records if r.get(f"{key}_low") is not None]
+        band = [r for r in records if r.get(f"{key}_low") is not None]
         if band:
-            axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.15, linewidth=0)
+            steps, lows, highs = ([r[k] for r in band] for k in ("step", f"{key}_low", f"{key}_high"))
+            axes.fill_between(steps, lows, highs, color=colour, alpha=0.15, linewidth=0)
     axes.set(title=title, xlabel="step", ylabel=label)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False)

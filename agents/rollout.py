@@ -93,9 +93,7 @@ def rollout(
         if not active:
             break
         attempt += 1
-        completions = policy.generate(
-            [prompts[row] for row in active], sampling, _mixed(seed, attempt)
-        )
+        completions = policy.generate([prompts[row] for row in active], sampling, _mixed(seed, attempt))
         actions = [""] * env.num_envs
         for row, completion in zip(active, completions, strict=True):
             actions[row] = chat.text(completion.ids)

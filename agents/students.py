@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -188,7 +187,7 @@ def warm_start(
     questions: QuestionSet,
     shape: TinyStudent,
     seed: int,
-    progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> float:
     """Train the model on freshly worked dialogues; the final loss per target token."""
     rng = random.Random(f"{seed}/warm")
@@ -211,7 +210,8 @@ def warm_start(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        progress(step + 1, shape.warm_steps, loss.item())
+        if progress is not None:
+            progress(step + 1, loss.item())
     return loss.item()
 
 
@@ -226,9 +226,3 @@ def sample_texts(questions: QuestionSet, count: int, seed: int) -> list[str]:
             texts += [mistake.reasoning, mistake.answer, mistake.explain, mistake.next_step]
             texts.append(f"{mistake.explain} {mistake.next_step}")
     return texts
-
-
-def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """(result, seconds) of a call."""
-    start = time.perf_counter()
-    return function(), time.perf_counter() - start

@@ -48,7 +48,11 @@ def parse(arguments: list[str]) -> tuple[str, TrainConfig]:
         raise unknown("preset", preset, PRESETS)
     description = f"{TrainConfig.__doc__}\n\nFirst option: --preset {{{','.join(PRESETS)}}} (default: tiny)."
     return preset, tyro.cli(
-        TrainConfig, args=rest, default=PRESETS[preset], prog="python -m agents.train", description=description
+        TrainConfig,
+        args=rest,
+        default=PRESETS[preset],
+        prog="python -m agents.train",
+        description=description,
     )
 
 
@@ -120,13 +124,15 @@ def make_student(config: TrainConfig, questions: QuestionSet, progress: Progress
         tokenizer = transformers.AutoTokenizer.from_pretrained(config.student)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return transformers.AutoModelForCausalLM.from_pretrained(config.student, dtype=torch.float32), tokenizer
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            config.student, dtype=torch.float32
+        ), tokenizer
     lessons = warm_questions(config, questions)
     tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
     model = make_model(config.tiny, tokenizer, config.seed)
     bar = progress.add_task("warm start", total=config.tiny.warm_steps, status="")
 
-    def advance(step: int, steps: int, loss: float) -> None:
+    def advance(step: int, loss: float) -> None:
         progress.update(bar, completed=step, status=f"loss {loss:.3f}")
 
     warm_start(model, tokenizer, lessons, config.tiny, config.seed, advance)
@@ -195,7 +201,11 @@ def summary(before: dict[str, Evaluation], after: dict[str, Evaluation], attempt
         (f"guided, {attempts} attempts", "sampled", attempts),
     ):
         old, new = before[way].per_question(k), after[way].per_question(k)
-        shown = [f"{v.mean():.3f} [{low:.3f}, {high:.3f}]" for v in (old, new) for low, high in [bootstrap_interval(v)]]
+        shown = [
+            f"{v.mean():.3f} [{low:.3f}, {high:.3f}]"
+            for v in (old, new)
+            for low, high in [bootstrap_interval(v)]
+        ]
         low, high = bootstrap_interval(np.asarray(new) - np.asarray(old))
         print(f"{name:<20} {shown[0]}  ->  {shown[1]}   change {100 * (new - old).mean():+.1f} "
               f"[{100 * low:+.1f}, {100 * high:+.1f}] points")  # fmt: skip

@@ -53,9 +53,7 @@ def register_ids() -> None:
 
     for entry in IDS:
         if entry.id not in gym.registry:
-            gym.register(
-                entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs)
-            )
+            gym.register(entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs))
 
 
 def variant_texts() -> dict[str, str]:

@@ -117,7 +117,6 @@ def _verifier(spec: str | Verifier | None) -> Verifier:
     return spec
 
 
-
 def observe(dialogue: Dialogue, reward_bounds: tuple[float, float]) -> tuple[str, dict[str, Any]]:
     """(observation, info) of a dialogue. Fresh objects, no ground truth, no timings."""
     last = dialogue.attempts[-1] if dialogue.attempts else None

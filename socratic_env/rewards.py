@@ -53,7 +53,7 @@ class BatchStatistics:
         ):
             raise TrackerError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
         self.max_attempts = max_attempts
-        self.batch_size = batch_size
+        self.batch_size: int | None = batch_size
         self._made = [0] * max_attempts
         self._solved = [0] * max_attempts
         self._closed = [0] * max_attempts  # [k]: episodes given up after k attempts
@@ -165,13 +165,16 @@ class BatchStatistics:
 
     # -- copies ------------------------------------------------------------------------
 
-    def check_shared(self, max_attempts: int) -> None:
-        """Refuse to serve an environment of another K, or as a copy of the real statistics."""
+    def check_fits(self, max_attempts: int) -> None:
+        """Refuse to serve an environment of another K."""
         if self.max_attempts != max_attempts:
             raise TrackerError(
                 f"the tracker has max_attempts={self.max_attempts}, the environment "
                 f"max_attempts={max_attempts}; make both equal"
             )
+
+    def check_shared(self) -> None:
+        """Refuse to serve as a copy of the real statistics."""
         if self._is_copy or self._process != os.getpid():
             raise TrackerError(
                 "this tracker is a copy (by pickle, deepcopy, env.spec or a worker process), so its "
@@ -260,14 +263,16 @@ class RollingStatistics:
 class Schedule(Protocol):
     """What a correct attempt earns, given its number and mu_{attempt-1}."""
 
-    def __call__(self, attempt: int, mu: float, /) -> float: ...
+    def __call__(self, attempt: int, mu: float, /) -> float:
+        """The reward of a correct attempt (1-based), given mu_{attempt-1}."""
+        ...
 
 
-def _decay(attempt: int, mu: float) -> float:
+def _decay(_attempt: int, mu: float) -> float:
     return mu
 
 
-def _full(attempt: int, mu: float) -> float:
+def _full(_attempt: int, _mu: float) -> float:
     return 1.0
 
 
@@ -280,7 +285,7 @@ def _constant(argument: str) -> Schedule:
         raise ConfigurationError(
             f"reward 'constant:{argument}' needs a factor between 0 and 1, such as 'constant:0.5'"
         )
-    return lambda attempt, mu: factor ** (attempt - 1)
+    return lambda attempt, _mu: factor ** (attempt - 1)
 
 
 def schedule(spec: str) -> Schedule:

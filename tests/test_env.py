@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -487,7 +487,7 @@ COPIES = {"pickle": lambda t: pickle.loads(pickle.dumps(t)), "deepcopy": copy.de
 def test_a_copied_tracker_is_refused(copied):
     twin = copied(BatchStatistics(2))
     with pytest.raises(TrackerError, match=r"is a copy .* merge them"):
-        make(tracker=twin)
+        make(tracker=twin).reset()
     with pytest.raises(TrackerError, match="is a copy"):
         make().reset(options={"tracker": twin})
 
@@ -495,7 +495,7 @@ def test_a_copied_tracker_is_refused(copied):
 def test_the_copy_within_a_spec_is_refused():
     env = make(tracker=BatchStatistics(2))
     with pytest.raises(TrackerError, match="is a copy"):
-        gym.make(env.spec)
+        gym.make(env.spec).reset()
     gym.make(make().spec).reset(seed=0)
 
 
@@ -528,19 +528,19 @@ def fork_with(function):
 def test_a_forked_worker_is_refused():
     tracker = BatchStatistics(2)
     env = make(tracker=tracker)
-    assert "TrackerError: this tracker is a copy" in fork_with(lambda: make(tracker=tracker))
+    assert "TrackerError: this tracker is a copy" in fork_with(lambda: make(tracker=tracker).reset())
     assert "TrackerError: this tracker is a copy" in fork_with(lambda: env.reset(seed=0))
     env.reset(seed=0)  # the parent may go on
 
 
-@pytest.mark.filterwarnings("default")
-def test_worker_processes_of_gymnasium_do_not_share_a_tracker(capfd):
-    """The workers die with the TrackerError, which Gymnasium reports as a broken pipe."""
+def test_worker_processes_of_gymnasium_do_not_share_a_tracker():
     tracker = BatchStatistics(2)
-    with pytest.raises((TrackerError, EOFError, ConnectionError)) as caught:
-        gym.vector.AsyncVectorEnv([lambda: make(tracker=tracker)] * 2, shared_memory=False)
-    reported = capfd.readouterr().err + "".join(traceback.format_exception(caught.value))
-    assert "TrackerError: this tracker is a copy" in reported
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium reports the workers' error as warnings, too
+        env = gym.vector.AsyncVectorEnv([lambda: make(tracker=tracker)] * 2, shared_memory=False)
+        with pytest.raises(TrackerError, match="this tracker is a copy"):
+            env.reset(seed=0)
+        env.close()
     assert tracker.attempts == [0, 0]
 
 

@@ -173,7 +173,7 @@ def test_merging_is_pooling(batch, data, known):
     assert a.merge(b) == b.merge(a) == whole
     assert a.merge(b).means() == whole.means()
     assert (a, b) == before
-    a.merge(b).check_shared(k)  # a merge is no copy: environments may share it
+    a.merge(b).check_shared()  # a merge is no copy: environments may share it
 
 
 def test_a_merge_with_an_open_batch_has_no_size():

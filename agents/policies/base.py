@@ -18,9 +18,7 @@ class Policy(Protocol):
     max_model_len: int
     """Most tokens of prompt and response together."""
 
-    def generate(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seed: int
-    ) -> list[Completion]:
+    def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
         """One response for each prompt. The same seed gives the same responses."""
         ...
 

@@ -25,9 +25,7 @@ class TransformersPolicy:
     def __init__(self, model: Any, eos: int, pad: int, max_model_len: int) -> None:
         self.model, self.eos, self.pad, self.max_model_len = model, eos, pad, max_model_len
 
-    def generate(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seed: int
-    ) -> list[Completion]:
+    def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
         """One response for each prompt, prompts of like length together."""
         generator = torch.Generator(device=self.model.device).manual_seed(seed)
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))

@@ -56,9 +56,7 @@ class VLLMPolicy:
             use_tqdm_on_load=False,
         )
 
-    def generate(
-        self, prompts: Sequence[list[int]], sampling: Sampling, seed: int
-    ) -> list[Completion]:
+    def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
         """One response for each prompt, all in one call of the engine."""
         import torch
         from vllm import SamplingParams

@@ -1,0 +1,28 @@
+"""Real data lies outside the project; a tiny real model is made once for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def shared_data() -> Path:
+    """The folder with real rows: $SOCRATIC_SHARED or ../shared/data beside the checkout."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("SOCRATIC_SHARED", default))
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory):
+    """(model, tokenizer, folder) of a small, briefly warm-started student of the concept drills."""
+    from agents.checkpoint import save_checkpoint
+    from agents.students import TinyStudent, make_model, make_tokenizer, sample_texts, warm_start
+    from socratic_env.questions import load_questions
+
+    shape = TinyStudent(warm_steps=40, warm_batch=64)
+    questions = load_questions("concepts")
+    tokenizer = make_tokenizer(sample_texts(questions, 2000, seed=0), shape.vocabulary)
+    model = make_model(shape, tokenizer, seed=0)
+    warm_start(model, tokenizer, questions, shape, seed=0)
+    folder = save_checkpoint(tmp_path_factory.mktemp("student") / "model", model, tokenizer)
+    return model, tokenizer, folder

@@ -1,0 +1,61 @@
+"""The policy loss against golden numbers."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.losses import PolicyLoss, clipped_token_losses, policy_loss, truncated_importance_weights
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["losses"]
+
+
+def test_truncated_importance_weights():
+    golden = GOLDEN["tis_token"]
+    differences = torch.tensor(golden["log_ratio_old_minus_rollout"], dtype=torch.float64)
+    zeros = torch.zeros_like(differences)
+    weights = truncated_importance_weights(differences, zeros, golden["rho"])
+    torch.testing.assert_close(weights, torch.tensor(golden["weights"], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("row", GOLDEN["ppo_clip_higher_dual"]["rows"], ids=str)
+def test_clip_higher_with_dual_clip(row):
+    golden = GOLDEN["ppo_clip_higher_dual"]
+    settings = PolicyLoss(golden["eps_low"], golden["eps_high"], dual_clip=golden["c"])
+    logps = torch.tensor([math.log(row["ratio"])], dtype=torch.float64)
+    loss = clipped_token_losses(logps, torch.zeros(1), torch.tensor([row["adv"]]), settings)
+    assert loss.item() == pytest.approx(row["loss"], abs=1e-6)
+
+
+def test_without_dual_clip_a_bad_token_is_unbounded():
+    loss = clipped_token_losses(
+        torch.tensor([math.log(10.0)]), torch.zeros(1), torch.tensor([-1.0]), PolicyLoss()
+    )
+    assert loss.item() == pytest.approx(10.0, rel=1e-5)
+
+
+def test_extreme_ratios_stay_finite():
+    loss = clipped_token_losses(torch.tensor([500.0]), torch.zeros(1), torch.tensor([-1.0]), PolicyLoss())
+    assert torch.isfinite(loss).all()
+
+
+def test_token_mean_and_importance_weights():
+    logps = torch.log(torch.tensor([1.1, 0.9, 2.0]))
+    old, advantages = torch.zeros(3), torch.tensor([1.0, -1.0, 1.0])
+    rollout = -torch.log(torch.tensor([1.0, 0.5, 4.0]))  # weights 1, 0.5 and 4, the last cut to 2
+    loss = policy_loss(logps, old, rollout, advantages, divisor=3, settings=PolicyLoss())
+    assert loss.item() == pytest.approx((-1.1 + 0.5 * 0.9 - 2 * 1.28) / 3, rel=1e-5)
+    plain = policy_loss(logps, old, rollout, advantages, 3, PolicyLoss(rollout_is_clip=None))
+    assert plain.item() == pytest.approx((-1.1 + 0.9 - 1.28) / 3, rel=1e-5)
+
+
+def test_only_the_new_log_probabilities_carry_a_gradient():
+    tensors = [torch.randn(4, requires_grad=True) for _ in range(3)]
+    policy_loss(*tensors, torch.randn(4), 4, PolicyLoss(clip_low=0.9, clip_high=9.0)).backward()
+    assert tensors[0].grad is not None
+    assert tensors[0].grad.abs().sum() > 0
+    # The old ones stand in the ratio, so the learner passes them without a graph; the rollout's
+    # weight is detached here.
+    assert tensors[2].grad is None

@@ -1,0 +1,133 @@
+"""Both samplers on a real model: exact ids, log-probabilities equal to the learner's, weight sync."""
+
+import copy
+import importlib.util
+
+import pytest
+import torch
+
+from agents.batching import Row, padded, token_statistics
+from agents.policies.transformers import TransformersPolicy
+from agents.records import Sampling
+from agents.rollout import Chat
+from socratic_env.dialogue import messages, open_dialogue
+from socratic_env.questions import load_questions
+
+CONCEPTS = load_questions("concepts", split="test")
+
+
+def prompts_of(tokenizer, count=48):
+    chat = Chat(tokenizer)
+    made = [chat.prompt(messages(open_dialogue(CONCEPTS[i]))) for i in range(count)]
+    return [p + p[: i % 7] for i, p in enumerate(made)]  # of several lengths
+
+
+def mismatch(model, prompts, completions, temperature=1.0):
+    """|logp of the sampler - logp of the learner| for each sampled token."""
+    rows = [Row.of(p, c.ids) for p, c in zip(prompts, completions, strict=True)]
+    with torch.no_grad():
+        logps, _ = token_statistics(model.eval(), padded(rows, pad=0), temperature)
+    return (logps - torch.tensor([x for c in completions for x in c.logps])).abs()
+
+
+@pytest.fixture(scope="module")
+def transformers_policy(tiny_student):
+    model, tokenizer, _ = tiny_student
+    return TransformersPolicy(
+        copy.deepcopy(model), tokenizer.eos_token_id, tokenizer.pad_token_id, max_model_len=256
+    )
+
+
+@pytest.fixture(scope="module")
+def vllm_policy(tiny_student):
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed (the extra 'agent' alone goes without)")
+    from agents.policies.vllm import VLLMPolicy
+
+    _, tokenizer, folder = tiny_student
+    policy = VLLMPolicy(folder, tokenizer.eos_token_id, max_model_len=256, kv_cache_bytes=2**27)
+    yield policy
+    policy.close()
+
+
+@pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
+def policy(request):
+    return request.getfixturevalue(f"{request.param}_policy")
+
+
+def test_a_seed_gives_the_same_responses_and_another_one_others(policy, tiny_student):
+    prompts = prompts_of(tiny_student[1])
+    sampling = Sampling(1.0, max_tokens=24)
+    first = policy.generate(prompts, sampling, seed=3)
+    assert [c.ids for c in policy.generate(prompts, sampling, seed=3)] == [c.ids for c in first]
+    assert [c.ids for c in policy.generate(prompts, sampling, seed=4)] != [c.ids for c in first]
+
+
+def test_sampling_leaves_the_global_generator_alone(policy, tiny_student):
+    state = torch.random.get_rng_state()
+    policy.generate(prompts_of(tiny_student[1], 4), Sampling(1.0, max_tokens=4), seed=3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probabilities_are_the_learners(policy, tiny_student, temperature):
+    model, tokenizer, _ = tiny_student
+    prompts = prompts_of(tokenizer)
+    completions = policy.generate(prompts, Sampling(temperature, max_tokens=24), seed=0)
+    assert mismatch(model, prompts, completions, temperature).max() < 1e-3
+    for completion in completions:
+        assert completion.finished == (completion.ids[-1] == tokenizer.eos_token_id)
+        assert completion.finished or len(completion.ids) == 24
+        assert tokenizer.eos_token_id not in completion.ids[:-1]
+
+
+def test_greedy_takes_the_most_likely_token(policy, tiny_student):
+    model, tokenizer, _ = tiny_student
+    prompts = prompts_of(tokenizer, 6)
+    for prompt, completion in zip(
+        prompts, policy.generate(prompts, Sampling(0.0, max_tokens=8), 0), strict=True
+    ):
+        ids = list(prompt)
+        for token in completion.ids:
+            with torch.no_grad():
+                logits = model.eval()(torch.tensor([ids])).logits[0, -1]
+            assert logits[token] >= logits.max() - 1e-4
+            ids.append(token)
+
+
+def test_more_prompts_than_one_forward_pass_takes(policy, tiny_student):
+    prompts = prompts_of(tiny_student[1], 700)
+    completions = policy.generate(prompts, Sampling(1.0, max_tokens=6), seed=0)
+    assert len(completions) == 700
+    assert all(1 <= len(c.ids) <= 6 for c in completions)
+
+
+def test_new_weights_reach_the_running_sampler_with_tied_embeddings(policy, tiny_student):
+    """After a sync, mean |dlogp| < 1e-4 in float32, on a model whose embeddings are tied."""
+    model, tokenizer, _ = tiny_student
+    assert model.config.tie_word_embeddings
+    changed = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in changed.parameters():
+            weight.add_(0.1 * weight.std() * torch.randn(weight.shape, generator=generator))
+    prompts = prompts_of(tokenizer)
+    stale = policy.generate(prompts, Sampling(1.0, max_tokens=16), seed=1)
+    assert mismatch(changed, prompts, stale).mean() > 1e-2
+    policy.load_weights(changed.named_parameters())
+    fresh = policy.generate(prompts, Sampling(1.0, max_tokens=16), seed=1)
+    assert mismatch(changed, prompts, fresh).mean() < 1e-4
+    policy.load_weights(model.named_parameters())
+    back = policy.generate(prompts, Sampling(1.0, max_tokens=16), seed=1)
+    assert mismatch(model, prompts, back).mean() < 1e-4
+
+
+def test_top_p_draws_from_the_nucleus_only(transformers_policy, tiny_student):
+    model, tokenizer, _ = tiny_student
+    prompts = prompts_of(tokenizer, 16) * 8
+    completions = transformers_policy.generate(prompts, Sampling(1.0, top_p=0.5, max_tokens=1), seed=0)
+    for prompt, completion in zip(prompts, completions, strict=True):
+        with torch.no_grad():
+            probs = model.eval()(torch.tensor([prompt])).logits[0, -1].softmax(-1)
+        above = probs[probs > probs[completion.ids[0]]].sum()
+        assert above < 0.5 + 1e-5

@@ -1,0 +1,143 @@
+"""Rollouts: exact ids from end to end, rewards from the environment, clean cuts."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import socratic_env  # noqa: F401
+from agents.evaluate import Evaluation, bootstrap_interval, evaluate
+from agents.records import Completion, Sampling
+from agents.rollout import Chat, rollout
+from agents.trainer import batch_of_questions
+from socratic_env.questions import load_questions
+from socratic_env.types import StopReason, reply
+
+
+class Scripted:
+    """A policy that answers from the environment's own questions; sees only ids."""
+
+    def __init__(self, env, tokenizer, right, max_model_len=512):
+        self.env, self.tokenizer, self.max_model_len, self.right = env, tokenizer, max_model_len, right
+        self.prompts = []
+
+    def generate(self, prompts, sampling, seed):
+        self.prompts.append([list(prompt) for prompt in prompts])
+        out = []
+        for prompt in prompts:
+            text = self.tokenizer.decode(prompt)
+            row = next(
+                d.question for d in (self.env._open().dialogue(i) for i in range(self.env.num_envs))
+                if f"{d.question.text}<|im_end|>" in text
+            )  # fmt: skip
+            attempt = text.count("<|im_start|>assistant") - 1
+            mistake = row.mistakes[0]
+            wrong = reply(mistake.reasoning, mistake.answer)
+            done = reply(row.solution, row.answer) if self.right(row, attempt) else wrong
+            ids = self.tokenizer(done)["input_ids"] + [self.tokenizer.eos_token_id]
+            out.append(Completion(ids, [-0.5] * len(ids), True))
+        return out
+
+    def load_weights(self, weights): ...
+
+    def close(self): ...
+
+
+@pytest.fixture
+def env():
+    made = gym.make_vec("SocraticConcepts-v0", num_envs=16, rollouts_per_question=4, max_attempts=3)
+    yield made
+    made.close()
+
+
+def test_prompts_extend_each_other_to_the_id(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    policy = Scripted(env, tokenizer, lambda question, attempt: attempt == 2)
+    batch = rollout(env, policy, Chat(tokenizer), Sampling(), seed=3)
+    assert len(batch.samples) == 48
+    by_row = {(s.row, s.attempt): s for s in batch.samples}
+    for (row, attempt), sample in by_row.items():
+        if attempt > 1:
+            before = by_row[row, attempt - 1]
+            said = before.prompt + before.response
+            assert sample.prompt[: len(said)] == said
+        # What the ids say is what the environment's dialogue says.
+        attempts = batch.episodes[row].attempts
+        assert tokenizer.decode(sample.response, skip_special_tokens=True) == attempts[attempt - 1].text
+        if attempt > 1:
+            assert attempts[attempt - 2].guidance.text in tokenizer.decode(sample.prompt)
+        assert sample.group == row // 4
+    assert batch.made == [16, 16, 16]
+    assert batch.solved == [0, 0, 16]
+    assert batch.mu == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_prompts_are_the_chat_template_of_the_dialogue(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    policy = Scripted(env, tokenizer, lambda question, attempt: attempt == 1)
+    rollout(env, policy, Chat(tokenizer), Sampling(), seed=5)
+    _, infos = env.reset(seed=5)
+    for prompt, messages in zip(policy.prompts[0], infos["messages"], strict=True):
+        assert prompt == Chat(tokenizer).prompt(messages)
+    guided = tokenizer.decode(policy.prompts[1][0])
+    assert guided.endswith("<|im_start|>assistant\n")
+    assert guided.count("<|im_end|>") == 3
+
+
+def test_rewards_and_correctness_come_from_the_environment(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+
+    def right(question, attempt):
+        return attempt == 2 or len(question.subtask) % 2 == 0
+
+    policy = Scripted(env, tokenizer, right)
+    batch = rollout(env, policy, Chat(tokenizer), Sampling(), seed=1)
+    for sample in batch.samples:
+        expected = batch.mu[sample.attempt - 1] if sample.correct else 0.0
+        assert sample.reward == pytest.approx(expected, abs=1e-12)
+    assert sum(s.correct for s in batch.samples) == 16
+
+
+def test_a_prompt_that_does_not_fit_ends_its_episode_after_its_last_verdict(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    room = 30  # the first prompts have 10 tokens, the second ones more than 20
+    policy = Scripted(env, tokenizer, lambda question, attempt: False, max_model_len=room)
+    batch = rollout(env, policy, Chat(tokenizer), Sampling(max_tokens=12), seed=0)
+    assert batch.made == [16, 0, 0]
+    assert {episode.stop for episode in batch.episodes} == {StopReason.CONTEXT_LIMIT}
+    nothing = Scripted(env, tokenizer, lambda question, attempt: False, max_model_len=14)
+    batch = rollout(env, nothing, Chat(tokenizer), Sampling(max_tokens=12), seed=0)
+    assert batch.samples == []
+    assert batch.made == [0, 0, 0]
+
+
+def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    result = evaluate(env, Scripted(env, tokenizer, lambda q, a: a == 1), Chat(tokenizer), Sampling(), 0)
+    assert result.solved_QSK.shape == (4, 4, 3)
+    assert result.accuracy() == 0.0
+    assert result.accuracy(2) == result.accuracy(3) == 1.0
+    assert result.correction_rate() == 1.0
+
+
+def test_guided_accuracy_never_falls_with_attempts():
+    solved = np.random.default_rng(0).random((20, 3, 1)) < [[[0.2, 0.4, 0.6]]]
+    result = Evaluation(np.logical_or.accumulate(solved, axis=2), tokens=0)
+    assert result.accuracy(1) <= result.accuracy(2) <= result.accuracy(3)
+
+
+def test_bootstrap_interval_covers_the_mean_and_shrinks():
+    rng = np.random.default_rng(0)
+    narrow, wide = rng.random(1000), rng.random(20)
+    (low, high), (wide_low, wide_high) = bootstrap_interval(narrow), bootstrap_interval(wide)
+    assert low < narrow.mean() < high
+    assert high - low < (wide_high - wide_low) / 3
+
+
+def test_questions_of_a_step_go_through_the_set_once_an_epoch():
+    concepts = load_questions("concepts")
+    questions = load_questions([concepts[i] for i in range(30)])
+    drawn = [i for step in range(6) for i in batch_of_questions(questions, step, 10, seed=1)]
+    assert sorted(drawn[:30]) == sorted(drawn[30:]) == sorted(questions[i].id for i in range(30))
+    assert drawn[:30] != drawn[30:]
+    assert batch_of_questions(questions, 2, 10, 1) == drawn[20:30]
+    assert len(set(batch_of_questions(concepts, 0, 32, 0))) > 28
