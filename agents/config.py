@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agents.advantages import ESTIMATORS
 from agents.losses import PolicyLoss
 from agents.students import TinyStudent
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, unknown
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class TrainConfig:
     """SocraticPO training of a student (Algorithm 1)."""
 
     run_dir: Path | None = None
-    """Folder for everything the run writes; None: runs/<preset>-<date>-<time>."""
+    """Folder for everything the run writes, new or empty; by default runs/<preset>-<date>-<time>."""
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
     questions: str | None = None
@@ -34,8 +35,13 @@ class TrainConfig:
     """K, the most attempts of an episode."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
-    algorithm: Literal["socratic", "reinforce++"] = "socratic"
-    """socratic: teacher in the rollout; reinforce++: the same without it (K = 1)."""
+    algorithm: Literal["socratic", "reinforce++", "reinforce++-baseline", "grpo", "grpo-no-std"] = "socratic"
+    """socratic: teacher in the rollout, REINFORCE++ on the decayed rewards; the others: their estimator
+    without a teacher (K = 1)."""
+    credit: Literal["attempt", "trajectory"] = "attempt"
+    """What an attempt is credited with: its own reward (eq 15), or the return of its episode (eq 14)."""
+    estimator: str | None = None
+    """Advantage estimator by its name in agents/advantages.py; None: the algorithm's own."""
     student: str = "tiny"
     """"tiny": made and warm-started here; else a local folder in transformers' format."""
     warm_questions: str | None = None
@@ -72,7 +78,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     """Largest norm of the gradient."""
     eval_every: int = 10
-    """Steps between evaluations (one before and one after training are always made)."""
+    """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
     eval_questions: int = 256
     """Held-out questions of an evaluation."""
     eval_samples: int = 4
@@ -100,6 +106,15 @@ class TrainConfig:
                 f"max_response_tokens={self.max_response_tokens}"
             )
 
+        if self.estimator is not None and self.estimator not in ESTIMATORS:
+            raise unknown("estimator", self.estimator, ESTIMATORS)
+
+    @property
+    def estimator_name(self) -> str:
+        """The estimator of this run."""
+        own = "reinforce++" if self.algorithm == "socratic" else self.algorithm
+        return self.estimator or own
+
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of `gym.make_vec` that this run sets."""
         chosen = {
@@ -109,7 +124,7 @@ class TrainConfig:
             "protocol": self.protocol,
             "reward": self.reward,
         }
-        attempts = 1 if self.algorithm == "reinforce++" else self.max_attempts
+        attempts = self.max_attempts if self.algorithm == "socratic" else 1
         return {k: v for k, v in chosen.items() if v is not None} | {"max_attempts": attempts}
 
     def teacher_spec(self) -> str | Mapping[str, Any] | None:
@@ -125,6 +140,18 @@ class TrainConfig:
     def as_json(self) -> str:
         """The configuration as written into the run folder."""
         return json.dumps(asdict(self), indent=2, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """The configuration of a run folder. Raises ConfigurationError if it is not one."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["loss"] = PolicyLoss(**values["loss"])
+            values["tiny"] = TinyStudent(**values["tiny"])
+            values["run_dir"] = Path(values["run_dir"]) if values["run_dir"] else None
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
 
 
 PRESETS: dict[str, TrainConfig] = {

@@ -11,7 +11,7 @@ import torch
 
 from agents.batching import Row, micro_batches, padded, token_statistics
 from agents.config import TrainConfig
-from agents.losses import policy_loss, truncated_importance_weights
+from agents.losses import policy_loss, token_weights, truncated_importance_weights
 from agents.records import Sample
 from socratic_env.errors import SocraticError
 
@@ -65,6 +65,15 @@ class Learner:
             "rollout_ess": float(sample_size / len(weights)),
         }
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs beside the weights."""
+        return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's state."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
     # ------------------------------------------------------------------------------------
 
     def _rows(self, samples: Sequence[Sample], indices: Sequence[int]) -> Any:
@@ -97,9 +106,11 @@ class Learner:
         logps_old: Sequence[torch.Tensor],
         rows: Sequence[int],
     ) -> dict[str, float]:
-        """One optimizer step on these rows. The divisor is their token count, known beforehand, so
-        that the split into micro-batches does not change the gradient."""
-        tokens = sum(len(samples[i].response) for i in rows)
+        """One optimizer step on these rows. Token weights are those of the whole mini-batch, so that
+        the split into micro-batches does not change the gradient."""
+        lengths = [len(samples[i].response) for i in rows]
+        tokens = sum(lengths)
+        weights = dict(zip(rows, token_weights(lengths, self.config.loss), strict=True))
         total, clipped, largest = 0.0, 0.0, 0.0
         self.optimizer.zero_grad(set_to_none=True)
         for group in self._micro_batches(samples, rows):
@@ -107,10 +118,10 @@ class Learner:
             device = logps_N.device
             old_N = torch.cat([logps_old[i] for i in group]).to(device)
             rollout_N = torch.tensor([x for i in group for x in samples[i].logps], device=device)
-            repeats = torch.tensor([len(samples[i].response) for i in group])
-            per_row = torch.tensor(advantages_N[group], dtype=torch.float32)
-            advantage_N = per_row.repeat_interleave(repeats).to(device)
-            loss = policy_loss(logps_N, old_N, rollout_N, advantage_N, tokens, self.config.loss)
+            repeats = [len(samples[i].response) for i in group]
+            advantage_N = _per_token(advantages_N[group].tolist(), repeats, device)
+            weight_N = _per_token([weights[i] for i in group], repeats, device)
+            loss = policy_loss(logps_N, old_N, rollout_N, advantage_N, weight_N, self.config.loss)
             if not torch.isfinite(loss):
                 raise NonFiniteError(f"the loss is {loss.item()}; lower the learning rate ({self.config.lr})")
             loss.backward()
@@ -133,3 +144,9 @@ class Learner:
             "clip_fraction": clipped / tokens,
             "ratio_max": largest,
         }
+
+
+def _per_token(values: Sequence[float], repeats: Sequence[int], device: torch.device) -> torch.Tensor:
+    """One value for each row, repeated for each of its tokens."""
+    row_values = torch.tensor(values, dtype=torch.float32)
+    return row_values.repeat_interleave(torch.tensor(repeats)).to(device)

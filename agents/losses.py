@@ -1,14 +1,18 @@
 """The policy loss: pure functions on one-dimensional tensors of N response tokens.
 
-Golden values stand in the tests. Inputs stay as they are; divisors are passed in, computed once
-for the whole mini-batch, so that the micro-batch size cannot change the gradient.
+Golden values stand in the tests. Inputs stay as they are; weights are computed once for the
+whole mini-batch and passed in, so that the micro-batch size cannot change the gradient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+
+Aggregation = Literal["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "constant"]
 
 MAX_LOG_RATIO = 20.0
 
@@ -25,6 +29,11 @@ class PolicyLoss:
     """Bound of the loss for negative advantages, such as 3 (None: unbounded)."""
     rollout_is_clip: float | None = 2.0
     """Truncation of the importance weight between sampler and learner (None: no weight)."""
+    aggregation: Aggregation = "token-mean"
+    """How token losses become one loss: token-mean, seq-mean-token-mean, seq-mean-token-sum, or
+    constant (their sum over `constant`)."""
+    constant: float = 1024.0
+    """Divisor of the constant aggregation, in tokens."""
 
 
 def _ratio(logps: torch.Tensor, logps_base: torch.Tensor) -> torch.Tensor:
@@ -57,21 +66,34 @@ def clipped_token_losses(
     return torch.where(advantages_N < 0, bounded_N, losses_N)
 
 
+def token_weights(lengths_B: Sequence[int], settings: PolicyLoss) -> list[float]:
+    """The weight of each token's loss, by row, for the B rows of a whole mini-batch.
+
+    token-mean: 1 / all tokens; seq-mean-token-mean: 1 / (B * the row's tokens);
+    seq-mean-token-sum: 1 / B; constant: 1 / `settings.constant`.
+    """
+    rows, total = len(lengths_B), sum(lengths_B)
+    if settings.aggregation == "seq-mean-token-mean":
+        return [1 / (rows * length) for length in lengths_B]
+    divisors = {"token-mean": total, "seq-mean-token-sum": rows, "constant": settings.constant}
+    return [1 / divisors[settings.aggregation]] * rows
+
+
 def policy_loss(
     logps_N: torch.Tensor,
     logps_old_N: torch.Tensor,
     logps_rollout_N: torch.Tensor,
     advantages_N: torch.Tensor,
-    divisor: float,
+    weights_N: torch.Tensor,
     settings: PolicyLoss,
 ) -> torch.Tensor:
-    """Sum of the token losses over `divisor`, the token count of the mini-batch (token mean).
+    """Sum of the token losses times `weights_N`, the weights of the aggregation.
 
-    Each token's loss is multiplied by its truncated importance weight. Only `logps_N` carries a
-    gradient.
+    Each token's loss is also multiplied by its truncated importance weight. Only `logps_N`
+    carries a gradient.
     """
     losses_N = clipped_token_losses(logps_N, logps_old_N, advantages_N, settings)
     if settings.rollout_is_clip is not None:
         weights = truncated_importance_weights(logps_old_N, logps_rollout_N, settings.rollout_is_clip)
         losses_N = losses_N * weights
-    return losses_N.sum() / divisor
+    return (losses_N * weights_N).sum()

@@ -93,7 +93,7 @@ def rollout(
         if not active:
             break
         attempt += 1
-        completions = policy.generate([prompts[row] for row in active], sampling, _mixed(seed, attempt))
+        completions = policy.generate([prompts[row] for row in active], sampling, mixed_seed(seed, attempt))
         actions = [""] * env.num_envs
         for row, completion in zip(active, completions, strict=True):
             actions[row] = chat.text(completion.ids)
@@ -121,6 +121,6 @@ def rollout(
     return RolloutBatch(samples, episodes, statistics.attempts, statistics.solved, statistics.means())
 
 
-def _mixed(seed: int, attempt: int) -> int:
-    """A seed far from those of other attempts and batches."""
-    return int(np.random.SeedSequence([seed, attempt]).generate_state(1)[0])
+def mixed_seed(seed: int, number: int) -> int:
+    """A seed far from those of other attempts and steps."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,30 +12,40 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
+from agents.evaluate import Evaluation
 from socratic_env.errors import ConfigurationError
 from socratic_env.types import Episode
 
-CONFIG, METRICS, EPISODES, CHECKPOINT, REPORT = (
-    "config.json", "metrics.jsonl", "episodes.jsonl", "checkpoint", "report.html",
+CONFIG, METRICS, EPISODES, EVALUATIONS, CHECKPOINTS, REPORT = (
+    "config.json", "metrics.jsonl", "episodes.jsonl", "evaluations.jsonl", "checkpoints", "report.html",
 )  # fmt: skip
 
 
 class RunLog:
-    """The folder of a run. Metrics go to JSON lines and TensorBoard alike."""
+    """The folder of a run. Metrics go to JSON lines and TensorBoard alike.
 
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
-        if folder.exists() and any(folder.iterdir()):
-            raise ConfigurationError(f"run_dir {folder} is not empty; give a new folder or remove it")
+    Args:
+        resume_step: go on in a folder that has a run, after this step: what was logged of later
+            steps is dropped, since they are made again. None: the folder must be new or empty.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, resume_step: int | None = None) -> None:
+        if resume_step is None and folder.exists() and any(folder.iterdir()):
+            raise ConfigurationError(f"run_dir {folder} is not empty; give a new folder or --resume {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         (folder / CONFIG).write_text(config.as_json() + "\n", encoding="utf-8")
+        for name in (METRICS, EPISODES, EVALUATIONS):
+            _keep_lines(folder / name, resume_step or 0)
         self._metrics = (folder / METRICS).open("a", encoding="utf-8")
         self._episodes = (folder / EPISODES).open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._evaluations = (folder / EVALUATIONS).open("a", encoding="utf-8")
+        purge = None if resume_step is None else resume_step + 1
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics; `kind` is "train" or "eval". Undefined values are null."""
-        finite = {k: (v if math.isfinite(v) else None) for k, v in values.items()}
+        finite = {k: _number(v) for k, v in values.items()}
         self._write(self._metrics, {"kind": kind, "step": step, **finite})
         for key, value in finite.items():
             if value is not None:
@@ -45,8 +56,16 @@ class RunLog:
         for row, episode in enumerate(episodes):
             self._write(self._episodes, {"step": step, "row": row, **episode_record(episode)})
 
+    def evaluation(self, step: int, way: str, result: Evaluation) -> None:
+        """The accuracy of every held-out question, by attempts allowed."""
+        attempts = range(1, result.solved_QSK.shape[2] + 1)
+        accuracy = {str(k): result.per_question(k).tolist() for k in attempts}
+        record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
+        self._write(self._evaluations, {**record, "accuracy": accuracy})
+
     def close(self) -> None:
         """Close all files."""
+        self._evaluations.close()
         self._metrics.close()
         self._episodes.close()
         self._board.close()
@@ -82,6 +101,26 @@ def episode_record(episode: Episode) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON lines file."""
+    """The records of a JSON lines file; a last line that was cut off is left out."""
+    records = []
     with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        for line in lines:
+            if line.endswith("\n"):
+                records.append(json.loads(line))
+    return records
+
+
+def _keep_lines(path: Path, last_step: int) -> None:
+    """Drop the records of later steps, and a line that was cut off, in one move."""
+    if not path.exists():
+        return
+    kept = [record for record in read_lines(path) if record["step"] <= last_step]
+    fresh = path.with_suffix(".part")
+    with fresh.open("w", encoding="utf-8") as file:
+        for record in kept:
+            RunLog._write(file, record)
+    os.replace(fresh, path)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -3,28 +3,29 @@
 Departures from the printed algorithm, and where they occur:
 - rewards decay over the whole batch of episodes, per optimizer batch, not per question (as in the
   paper's Figure 2; `socratic_env.rewards`);
-- advantages are whitened over attempts, each counting once (`agents.advantages`);
+- advantages are whitened over attempts, each counting once, and no return flows from a later
+  attempt to an earlier one unless `credit` says so (`agents.advantages`);
 - a token's loss carries a truncated importance weight between sampler and learner (Table 5).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from agents.advantages import reinforce_plus_plus
+from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.learner import Learner
 from agents.policies.base import Policy
-from agents.records import RolloutBatch, Sampling
-from agents.rollout import Chat, rollout
+from agents.records import RolloutBatch, Sample, Sampling
+from agents.rollout import Chat, mixed_seed, rollout
 from agents.runlog import RunLog
 from socratic_env.questions import QuestionSet
-from socratic_env.types import StopReason
+from socratic_env.types import StopReason, Usage
 from socratic_env.vector import SocraticVectorEnv
 
 _LARGE = 100_000
@@ -51,24 +52,26 @@ def train(
     chat: Chat,
     learner: Learner,
     log: RunLog,
+    start_step: int = 0,
 ) -> Iterator[dict[str, float]]:
-    """Train; yields the metrics of each step."""
+    """Train from a step on; yields the metrics of each step."""
     sampling = Sampling(config.temperature, max_tokens=config.max_response_tokens)
-    for step in range(config.steps):
+    for step in range(start_step, config.steps):
         start = time.perf_counter()
+        usage = env.usage["teacher"]
         ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
-        batch = rollout(env, policy, chat, sampling, seed=config.seed + step, question_ids=ids)
+        batch = rollout(env, policy, chat, sampling, mixed_seed(config.seed, step), ids)
         sampled = time.perf_counter()
 
-        rewards_N = np.array([sample.reward for sample in batch.samples])
-        metrics = batch_metrics(batch, env)
-        if rewards_N.size and rewards_N.std() > 0:
-            advantages_N = reinforce_plus_plus(rewards_N)
+        metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
+        advantages_N = advantages_of(batch.samples, config)
+        if advantages_N.any():
+            metrics |= advantage_metrics(batch.samples, advantages_N)
             metrics |= learner.update(batch.samples, advantages_N)
             learnt = time.perf_counter()
             policy.load_weights(learner.model.named_parameters())
         else:
-            metrics["skipped"] = 1.0  # all rewards are equal: there is no direction to learn in
+            metrics["skipped"] = 1.0  # rewards do not differ: there is no direction to learn in
             learnt = time.perf_counter()
 
         end = time.perf_counter()
@@ -79,7 +82,37 @@ def train(
         yield metrics
 
 
-def batch_metrics(batch: RolloutBatch, env: SocraticVectorEnv) -> dict[str, float]:
+def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
+    """One advantage for each attempt, by the run's credit assignment and estimator."""
+    if not samples:
+        return np.zeros(0)
+    rewards = np.array([sample.reward for sample in samples])
+    episodes = np.array([sample.row for sample in samples])
+    credited = episode_returns(rewards, episodes) if config.credit == "trajectory" else rewards
+    return ESTIMATORS[config.estimator_name](
+        Attempts(
+            rewards_N=rewards,
+            values_N=credited,
+            question_N=np.array([sample.group for sample in samples]),
+            episode_N=episodes,
+            attempt_N=np.array([sample.attempt for sample in samples]),
+            tokens_N=np.array([len(sample.response) for sample in samples]),
+        )
+    )
+
+
+def advantage_metrics(samples: Sequence[Sample], advantages_N: np.ndarray) -> dict[str, float]:
+    """Mean advantage of the right and of the wrong attempts, by attempt number."""
+    metrics = {}
+    for attempt in sorted({sample.attempt for sample in samples}):
+        for correct, name in ((True, "right"), (False, "wrong")):
+            chosen = [s.attempt == attempt and s.correct is correct for s in samples]
+            if any(chosen):
+                metrics[f"advantage_{name}_{attempt}"] = float(advantages_N[chosen].mean())
+    return metrics
+
+
+def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
     """What a batch of episodes shows, by its counts.
 
     unassisted: share of first attempts that are right; guided: share of episodes solved;
@@ -89,7 +122,6 @@ def batch_metrics(batch: RolloutBatch, env: SocraticVectorEnv) -> dict[str, floa
     episodes = len(batch.episodes)
     lengths = [len(sample.response) for sample in batch.samples] or [0]
     stops = [episode.stop for episode in batch.episodes]
-    usage = env.usage["teacher"]
     return {
         "unassisted": batch.solved[0] / max(1, batch.made[0]),
         "guided": sum(batch.solved) / episodes,
@@ -102,9 +134,18 @@ def batch_metrics(batch: RolloutBatch, env: SocraticVectorEnv) -> dict[str, floa
         "response_tokens": float(batch.tokens),
         "response_length_mean": float(np.mean(lengths)),
         "response_length_max": float(np.max(lengths)),
-        "teacher_calls": float(usage.calls),
-        "teacher_tokens": float(usage.prompt_tokens + usage.completion_tokens),
         "skipped": 0.0,
+    }
+
+
+def teacher_metrics(before: Usage, after: Usage) -> dict[str, float]:
+    """What the teacher's calls of a step cost."""
+    tokens = after.prompt_tokens + after.completion_tokens - before.prompt_tokens - before.completion_tokens
+    return {
+        "teacher_calls": float(after.calls - before.calls),
+        "teacher_faults": float(after.failures - before.failures),
+        "teacher_tokens": float(tokens),
+        "teacher_seconds": after.seconds - before.seconds,
     }
 
 
@@ -137,6 +178,7 @@ class Evaluator:
             result = results[way] = evaluate(env, self._policy, self._chat, sampling, self._seed)
             attempts = env.room.rules.max_attempts
             low, high = bootstrap_interval(result.per_question())
+            self._log.evaluation(step, way, result)
             metrics |= {
                 f"{way}_unassisted": result.accuracy(),
                 f"{way}_unassisted_low": low,

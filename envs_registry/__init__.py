@@ -35,6 +35,11 @@ IDS = (
         {"questions": "concepts"},
     ),
     EnvId(
+        "SocraticArithmetic-v0",
+        "arithmetic of several operations with brackets, numeric answers",
+        {"questions": "arithmetic"},
+    ),
+    EnvId(
         "SocraticSciKnow-NoTeacher-v0",
         "ablation without teacher guidance: a fixed retry prompt",
         {"teacher": "retry"},

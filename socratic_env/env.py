@@ -11,7 +11,7 @@ from socratic_env.classroom import Classroom, observe, text_space
 from socratic_env.dialogue import Dialogue
 from socratic_env.errors import StepError, TrackerError, unknown
 from socratic_env.protocols import TeachingProtocol
-from socratic_env.questions import Questions, load_questions
+from socratic_env.questions import Exclude, Questions, load_questions
 from socratic_env.rewards import BatchStatistics, RollingStatistics
 from socratic_env.teachers import TeacherSpec
 from socratic_env.teachers.base import run
@@ -55,6 +55,8 @@ class SocraticEnv(gym.Env[str, str]):
     * `questions`: "procedural", "concepts", "sciknoweval", a path, a QuestionSet or a list.
     * `domain`: "chemistry", "physics", "biology", "material" or None for all.
     * `split`: "train" or "test".
+    * `exclude`: ids of questions to leave out, or the path of a JSON file that `socratic audit --out`
+      wrote; None for nothing.
     * `teacher`: "rule", "retry", a spec such as {"kind": "openai", "base_url": ..., "model": ...}
       or a Teacher.
     * `protocol`: a teaching variant's name.
@@ -81,6 +83,7 @@ class SocraticEnv(gym.Env[str, str]):
         questions: Questions = "procedural",
         domain: str | None = None,
         split: str = "train",
+        exclude: Exclude = None,
         teacher: TeacherSpec = "rule",
         protocol: str | TeachingProtocol = "paper",
         verifier: str | Verifier | None = None,
@@ -96,7 +99,7 @@ class SocraticEnv(gym.Env[str, str]):
         self.render_mode = render_mode
         self.observation_space = text_space()
         self.action_space = text_space()
-        self.questions = load_questions(questions, domain, split)
+        self.questions = load_questions(questions, domain, split, exclude)
         self.room = Classroom(
             teacher=teacher,
             protocol=protocol,
@@ -138,8 +141,8 @@ class SocraticEnv(gym.Env[str, str]):
         self._abandon()
         if tracker is not None:
             self._share(tracker)
-        elif self._tracker is not None:
-            self._tracker.check_shared(self.room.rules.max_attempts)
+        if self._tracker is not None:
+            self._tracker.check_shared()
         if seed is not None:
             self._rolling = RollingStatistics(self.room.rules.max_attempts)
         drawn = self.questions.draw(self.np_random)
@@ -167,7 +170,7 @@ class SocraticEnv(gym.Env[str, str]):
         observation, info = observe(dialogue, bounds)
         return observation, bounds[0], terminated, truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The dialogue as text in mode "ansi"; mode "human" prints by itself."""
         return rules_of.text(self._open()) if self.render_mode == "ansi" else None
 
@@ -186,7 +189,7 @@ class SocraticEnv(gym.Env[str, str]):
     def _share(self, tracker: BatchStatistics) -> None:
         if not isinstance(tracker, BatchStatistics):
             raise TrackerError(f"tracker is {tracker!r:.80}; give a BatchStatistics or None")
-        tracker.check_shared(self.room.rules.max_attempts)
+        tracker.check_fits(self.room.rules.max_attempts)
         self._tracker = tracker
 
     def _bounds(self, attempt: int) -> tuple[float, float]:

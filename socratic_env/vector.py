@@ -15,7 +15,7 @@ from socratic_env.batch import SocraticBatch
 from socratic_env.classroom import Classroom, text_space
 from socratic_env.errors import ActionError, ConfigurationError, StepError, TrackerError, unknown
 from socratic_env.protocols import TeachingProtocol
-from socratic_env.questions import Questions, load_questions
+from socratic_env.questions import Exclude, Questions, load_questions
 from socratic_env.rewards import SMALL_BATCH, BatchStatistics
 from socratic_env.teachers import TeacherSpec
 from socratic_env.teachers.base import run
@@ -52,6 +52,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         questions: Questions = "procedural",
         domain: str | None = None,
         split: str = "train",
+        exclude: Exclude = None,
         teacher: TeacherSpec = "rule",
         protocol: str | TeachingProtocol = "paper",
         verifier: str | Verifier | None = None,
@@ -79,7 +80,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         self.single_observation_space = self.single_action_space = text_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.questions = load_questions(questions, domain, split)
+        self.questions = load_questions(questions, domain, split, exclude)
         self.room = Classroom(
             teacher=teacher,
             protocol=protocol,
@@ -105,7 +106,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         """What calls have cost so far, by role."""
         return dict(self.room.usage)
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Open a batch. Options: `question_ids`, one for each group or each row."""
@@ -135,7 +136,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         return self._observe(np.ones(self.num_envs, dtype=np.bool_))
 
-    def step(  # type: ignore[override]
+    def step(
         self, actions: Sequence[str]
     ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One attempt of every row that has not ended."""
@@ -191,7 +192,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         """The finished batch with its rewards, row by row; ground truth included."""
         return self._open().episodes()
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **_kwargs: Any) -> None:
         """Close a teacher that was made from a spec."""
         self.room.close()
 
@@ -206,8 +207,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         """One generator for each group, as single environments of seeds s, s + 1, .. have."""
         groups = self.num_envs // self.rollouts_per_question
         return [
-            gym.utils.seeding.np_random(None if seed is None else seed + group)[0]
-            for group in range(groups)
+            gym.utils.seeding.np_random(None if seed is None else seed + group)[0] for group in range(groups)
         ]
 
     def _observe(self, present: np.ndarray) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -216,7 +216,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         seen = [batch.observe(row) for row in range(self.num_envs)]
         infos: dict[str, Any] = {}
         for key in seen[0][1]:
-            values = np.empty(self.num_envs, dtype=_DTYPES.get(key, object))
+            values: np.ndarray = np.empty(self.num_envs, dtype=_DTYPES.get(key, object))
             for row, (_, info) in enumerate(seen):
                 values[row] = info[key]
             infos[key], infos[f"_{key}"] = values, present.copy()

@@ -19,10 +19,10 @@ def tiny_student(tmp_path_factory):
     from agents.students import TinyStudent, make_model, make_tokenizer, sample_texts, warm_start
     from socratic_env.questions import load_questions
 
-    shape = TinyStudent(warm_steps=40, warm_batch=64)
+    shape = TinyStudent(warm_steps=60, warm_batch=96)
     questions = load_questions("concepts")
     tokenizer = make_tokenizer(sample_texts(questions, 2000, seed=0), shape.vocabulary)
     model = make_model(shape, tokenizer, seed=0)
     warm_start(model, tokenizer, questions, shape, seed=0)
-    folder = save_checkpoint(tmp_path_factory.mktemp("student") / "model", model, tokenizer)
+    folder = save_checkpoint(tmp_path_factory.mktemp("student"), 0, model, tokenizer)
     return model, tokenizer, folder

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from agents.advantages import grpo, reinforce_plus_plus, reinforce_plus_plus_baseline
+from agents.advantages import (
+    ESTIMATORS,
+    Attempts,
+    grpo,
+    reinforce_plus_plus,
+    reinforce_plus_plus_baseline,
+    reinforce_plus_plus_tokens,
+)
 
 CASES = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["cases"]
 
@@ -32,6 +39,54 @@ def test_golden_advantages(case):
     for std, name in ((True, "grpo_rows_std"), (False, "grpo_rows_nostd")):
         expected, _ = rows(case, case["variants"][name])
         np.testing.assert_allclose(grpo(rewards, question, std=std), expected, atol=1e-9)
+
+
+def attempts_of(case):
+    """What the estimators see of a case."""
+    sizes = [sum(v is not None for v in per_step) for per_step in case["rewards_decimal"]]
+    rewards, question = rows(case, case["rewards_decimal"])
+    tokens, _ = rows(case, case["tokens"])
+    return Attempts(
+        rewards_N=rewards,
+        values_N=rewards,
+        question_N=np.unique(question, return_inverse=True)[1],
+        episode_N=np.repeat(np.arange(len(sizes)), sizes),
+        attempt_N=np.concatenate([np.arange(1, size + 1) for size in sizes]),
+        tokens_N=tokens.astype(int),
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        ("reinforce++-tokens", "rfpp_token_verl"),
+        ("reinforce++-baseline-tokens", "rfpp_baseline_rows_verl"),
+        ("reinforce++-baseline-trajectory", "rfpp_baseline_traj_agent_r1"),
+        ("reinforce++-per-step", "rfpp_per_step_verl"),
+    ],
+)
+def test_golden_forms_of_other_stacks(case, estimator, name):
+    expected, _ = rows(case, case["variants"][name])
+    np.testing.assert_allclose(ESTIMATORS[estimator](attempts_of(case)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_golden_population_form(case):
+    batch = attempts_of(case)
+    expected, _ = rows(case, case["variants"]["rfpp_token_openrlhf"])
+    actual = reinforce_plus_plus_tokens(batch.rewards_N, batch.tokens_N, unbiased=False)
+    np.testing.assert_allclose(actual, expected, atol=1e-9)
+
+
+def test_grpo_by_name_counts_every_episode_once():
+    """Two episodes of one question: 1 and 0 + 0.5. Returns 1 and 0.5, whatever the attempts."""
+    batch = Attempts(
+        *(np.array(v) for v in ([1.0, 0.0, 0.5], [1.0, 0.0, 0.5], [0, 0, 0], [0, 1, 1], [1, 1, 2], [3, 4, 5]))
+    )
+    centred = ESTIMATORS["grpo-no-std"](batch)
+    np.testing.assert_allclose(centred, [0.25, -0.25, -0.25])
+    np.testing.assert_allclose(ESTIMATORS["grpo"](batch), centred / (np.std([1.0, 0.5], ddof=1) + 1e-6))
 
 
 def test_baseline_is_the_question_mean_then_whitened():

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.losses import PolicyLoss, clipped_token_losses, policy_loss, truncated_importance_weights
+from agents.losses import (
+    PolicyLoss,
+    clipped_token_losses,
+    policy_loss,
+    token_weights,
+    truncated_importance_weights,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["losses"]
 
@@ -45,17 +51,35 @@ def test_token_mean_and_importance_weights():
     logps = torch.log(torch.tensor([1.1, 0.9, 2.0]))
     old, advantages = torch.zeros(3), torch.tensor([1.0, -1.0, 1.0])
     rollout = -torch.log(torch.tensor([1.0, 0.5, 4.0]))  # weights 1, 0.5 and 4, the last cut to 2
-    loss = policy_loss(logps, old, rollout, advantages, divisor=3, settings=PolicyLoss())
+    weights = torch.full((3,), 1 / 3)
+    loss = policy_loss(logps, old, rollout, advantages, weights, PolicyLoss())
     assert loss.item() == pytest.approx((-1.1 + 0.5 * 0.9 - 2 * 1.28) / 3, rel=1e-5)
-    plain = policy_loss(logps, old, rollout, advantages, 3, PolicyLoss(rollout_is_clip=None))
+    plain = policy_loss(logps, old, rollout, advantages, weights, PolicyLoss(rollout_is_clip=None))
     assert plain.item() == pytest.approx((-1.1 + 0.9 - 1.28) / 3, rel=1e-5)
 
 
 def test_only_the_new_log_probabilities_carry_a_gradient():
     tensors = [torch.randn(4, requires_grad=True) for _ in range(3)]
-    policy_loss(*tensors, torch.randn(4), 4, PolicyLoss(clip_low=0.9, clip_high=9.0)).backward()
+    policy_loss(*tensors, torch.randn(4), torch.ones(4), PolicyLoss(clip_low=0.9, clip_high=9.0)).backward()
     assert tensors[0].grad is not None
     assert tensors[0].grad.abs().sum() > 0
     # The old ones stand in the ratio, so the learner passes them without a graph; the rollout's
     # weight is detached here.
     assert tensors[2].grad is None
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "name"),
+    [
+        ("token-mean", "token_mean"),
+        ("seq-mean-token-mean", "seq_mean_token_mean"),
+        ("seq-mean-token-sum", "seq_mean_token_sum"),
+        ("constant", "seq_mean_token_sum_norm_L8"),
+    ],
+)
+def test_golden_aggregations(aggregation, name):
+    golden = GOLDEN["loss_aggregation"]
+    rows = golden["token_losses"]
+    weights = token_weights([len(row) for row in rows], PolicyLoss(aggregation=aggregation, constant=8.0))
+    total = sum(weight * sum(row) for weight, row in zip(weights, rows, strict=True))
+    assert total == pytest.approx(golden[name], abs=1e-12)

@@ -1,18 +1,26 @@
 """Whole runs of `python -m agents.train`, on real components."""
 
+import errno
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 import torch
+from conftest import shared_data
+from safetensors.torch import load_file
 
 from agents import train
+from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint
+from agents.config import PRESETS
+from agents.records import Sample
 from agents.runlog import read_lines
-from conftest import shared_data
+from agents.trainer import advantages_of
 
 SMALL = [
     "--tiny.warm-steps", "30", "--tiny.warm-batch", "32", "--questions-per-step", "4",
@@ -35,8 +43,10 @@ def finished_run(folder):
         "http://creativecommons.org/", ""
     ).replace("https://matplotlib.org/", "").replace("http://127.0.0.1", "")
     assert list((folder / "tensorboard").iterdir())
-    tokenizer = AutoTokenizer.from_pretrained(folder / "checkpoint")
-    model = AutoModelForCausalLM.from_pretrained(folder / "checkpoint")
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    assert checkpoint.name == f"step-{config['steps']:06d}"
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint)
     ids = tokenizer("zorin 3 5 2", return_tensors="pt")["input_ids"]
     assert torch.isfinite(model(ids).logits).all()
     return steps, [m for m in metrics if m["kind"] == "eval"]
@@ -47,8 +57,9 @@ def run(folder, *options):
 
 
 @pytest.mark.parametrize("policy", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
-def test_a_run_leaves_everything_behind(tmp_path, capsys, policy):
-    assert run(tmp_path / "run", "--steps", "3", "--policy", policy) == 0
+def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy):
+    student = str(tiny_student[2])
+    assert run(tmp_path / "run", "--steps", "3", "--policy", policy, "--student", student) == 0
     steps, evaluations = finished_run(tmp_path / "run")
     assert [m["step"] for m in evaluations] == [0, 2, 3]
     learnt = [m for m in steps if not m["skipped"]]
@@ -62,13 +73,11 @@ def test_a_run_leaves_everything_behind(tmp_path, capsys, policy):
     assert "change" in printed
 
 
-def test_the_same_seed_gives_the_same_run(tmp_path):
+def test_the_same_seed_gives_the_same_student(tmp_path):
     for name in "ab":
-        assert run(tmp_path / name, "--steps", "2", "--policy", "transformers", "--seed", "5") == 0
-    one, two = (finished_run(tmp_path / name)[0] for name in "ab")
-    for a, b in zip(one, two, strict=True):
-        timeless = {k for k in a if not k.startswith("seconds")}
-        assert {k: a[k] for k in timeless} == {k: b[k] for k in timeless}
+        options = ["--steps", "0", "--tiny.warm-steps", "8", "--policy", "transformers", "--seed", "5"]
+        assert run(tmp_path / name, *options) == 0
+    same_runs(tmp_path / "a", tmp_path / "b")
 
 
 def test_reinforce_plus_plus_makes_one_attempt(tmp_path):
@@ -76,6 +85,126 @@ def test_reinforce_plus_plus_makes_one_attempt(tmp_path):
         run(tmp_path / "run", "--steps", "1", "--policy", "transformers", "--algorithm", "reinforce++") == 0
     )
     assert all(len(e["attempts"]) == 1 for e in read_lines(tmp_path / "run" / "episodes.jsonl"))
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce++-baseline", "grpo", "grpo-no-std"])
+def test_other_estimators_learn_too(tmp_path, tiny_student, algorithm):
+    options = ["--steps", "1", "--policy", "transformers", "--student", str(tiny_student[2])]
+    assert run(tmp_path / "run", *options, "--algorithm", algorithm) == 0
+    (step,), _ = finished_run(tmp_path / "run")
+    assert step["skipped"] or step["grad_norm"] > 0
+
+
+def test_credit_assignment_decides_what_a_failed_first_attempt_gets():
+    """Episodes: right at once; wrong, then right for mu_1 = 1/3; wrong twice."""
+    made = [
+        (0, 1, True, 1.0),
+        (1, 1, False, 0.0),
+        (1, 2, True, 1 / 3),
+        (2, 1, False, 0.0),
+        (2, 2, False, 0.0),
+    ]
+    samples = [Sample(row, 0, k, [1], [2], [0.0], correct, reward) for row, k, correct, reward in made]
+    attempt = advantages_of(samples, replace(PRESETS["tiny"], credit="attempt"))
+    trajectory = advantages_of(samples, replace(PRESETS["tiny"], credit="trajectory"))
+    assert attempt[1] == attempt[3] < 0
+    assert trajectory[1] == trajectory[2] > trajectory[3]
+
+
+# -- resume ----------------------------------------------------------------------------------
+
+
+def without_times(path):
+    return [{k: v for k, v in r.items() if "seconds" not in k} for r in read_lines(path)]
+
+
+def same_runs(one, two):
+    """Whether two run folders hold the same history and the same weights, bit for bit."""
+    for name in ("metrics.jsonl", "episodes.jsonl", "evaluations.jsonl"):
+        assert without_times(one / name) == without_times(two / name), name
+    states = [
+        torch.load(latest_checkpoint(folder / "checkpoints") / "trainer.pt", weights_only=True)
+        for folder in (one, two)
+    ]
+    assert str(states[0]) == str(states[1])
+    weights = [load_file(latest_checkpoint(f / "checkpoints") / "model.safetensors") for f in (one, two)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, tiny_student):
+    options = ["--policy", "transformers", "--student", str(tiny_student[2])]
+    assert run(tmp_path / "whole", "--steps", "5", *options) == 0
+    assert run(tmp_path / "parts", "--steps", "2", *options) == 0
+    # A later step was under way: its records, the last one torn, and half a checkpoint.
+    for name in ("metrics.jsonl", "episodes.jsonl"):
+        with (tmp_path / "parts" / name).open("a") as file:
+            file.write('{"step": 3, "kind": "train"}\n{"step": 3, "ki')
+    (tmp_path / "parts" / "checkpoints" / "step-000004.part").mkdir()
+    assert train.main(["--resume", str(tmp_path / "parts"), "--steps", "5"]) == 0
+    same_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_goes_on(tmp_path, tiny_student):
+    options = ["--policy", "transformers", "--student", str(tiny_student[2]), "--eval-every", "1"]
+    assert run(tmp_path / "whole", "--steps", "6", *options) == 0
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "agents.train"]
+    first = [*command, *SMALL, "--run-dir", str(folder), "--steps", "6", *options]
+    for seconds in (0.3, 0.9, 1.7):
+        started = (folder / "checkpoints").is_dir() and any((folder / "checkpoints").glob("step-??????"))
+        if started:
+            chosen = [*command, "--resume", str(folder)]
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            chosen = first
+        process = subprocess.Popen(chosen, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not list((folder / "checkpoints").glob("step-??????")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+    assert train.main(["--resume", str(folder)]) == 0
+    same_runs(tmp_path / "whole", folder)
+
+
+def test_unusable_folders_to_resume_are_named(tmp_path, capsys, tiny_student):
+    def refused(folder, *words):
+        assert train.main(["--resume", str(folder)]) == 2
+        message = capsys.readouterr().err
+        assert all(word in message for word in words), message
+        assert "Traceback" not in message
+
+    refused(tmp_path / "nowhere", "nowhere", "config.json")
+    options = ["--policy", "transformers", "--student", str(tiny_student[2])]
+    assert run(tmp_path / "run", "--steps", "1", *options) == 0
+    capsys.readouterr()
+    place = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    (place / "trainer.pt").write_bytes(b"not a checkpoint")
+    refused(tmp_path / "run", "trainer.pt", "no trainer state")
+    torch.save({"something": 1}, place / "trainer.pt")
+    refused(tmp_path / "run", "trainer.pt")
+    shutil.rmtree(place)
+    refused(tmp_path / "run", "no checkpoint")
+    (tmp_path / "run" / "config.json").write_text('{"steps": 3}')
+    refused(tmp_path / "run", "configuration")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, tiny_student, monkeypatch):
+    model, tokenizer, _ = tiny_student
+    kept = save_checkpoint(tmp_path, 1, model, tokenizer)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match=r"step-000002 cannot be written: .*No space left"):
+        save_checkpoint(tmp_path, 2, model, tokenizer)
+    assert list(tmp_path.iterdir()) == [kept]
+    assert latest_checkpoint(tmp_path) == kept
 
 
 @pytest.mark.parametrize(
@@ -94,7 +223,11 @@ def test_reinforce_plus_plus_makes_one_attempt(tmp_path):
     ],
 )
 def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
-    assert run(tmp_path / "run", "--policy", "transformers", *options) in (1, 2)
+    try:
+        status = run(tmp_path / "run", "--policy", "transformers", *options)
+    except SystemExit as exit_of_the_parser:
+        status = exit_of_the_parser.code
+    assert status in (1, 2)
     message = capsys.readouterr().err
     assert named in message
     assert "Traceback" not in message
@@ -129,7 +262,8 @@ def teacher_server(tiny_student, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log"
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
-        "--served-model-name", "teacher", "--host", "127.0.0.1", "--port", str(port), "--enforce-eager", "--max-model-len", "4096",
+        "--served-model-name", "teacher", "--host", "127.0.0.1", "--port", str(port),
+        "--enforce-eager", "--max-model-len", "4096",
         "--kv-cache-memory-bytes", str(2**27), "--dtype", "float32",
     ]  # fmt: skip
     with log.open("w") as out:

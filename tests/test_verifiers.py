@@ -416,14 +416,13 @@ def test_number_forms(text, value):
             "1e5e5",
             "0x10",
             "1_000",
-            "1 000",
             "1 2",
             "--1",
             "+-1",
         ),
         *("1,23", "12,34,567", ",123", "1234,567", "1,234,", "1.2.3", "1.234,5", "3,4", "3 or 4"),
-        *("10^10^10", "2^10", "1/2", "\\frac{1}{2}", "1j", "$5", "(3)", "~3"),
-        *("\u0663", "\uff13", "\u00b2", "3\u200b", "3\x00", "\u22123", "\ud800"),
+        *("10^10^10", "2^10", "\\frac{1}{2}", "1j", "$5", "(3)", "~3"),
+        *("\u0663", "\uff13", "\u00b2", "3\u200b", "3\x00", "\ud800"),
     ],
 )
 def test_anything_else_is_no_number(text):
@@ -501,3 +500,118 @@ def test_a_question_without_a_number_cannot_be_judged_as_one():
 def test_an_unreadable_number_names_the_unit_and_not_the_truth():
     reason = numeric(numeric_question("271.828", unit="kJ"), "<answer>much</answer>").reason
     assert reason == "the answer is not a number in kJ"
+
+
+# -- wider number forms ------------------------------------------------------------------
+
+GROUPS = (",", " ", "\u00a0", "\u2009", "\u202f")
+
+
+@given(st.integers(-(10**30), 10**30), st.sampled_from(GROUPS))
+def test_thousands_in_groups_by_any_separator(n, separator):
+    assert parse_number(f"{n:,}".replace(",", separator)) == float(n)
+    assert parse_number(f"{n:,}".replace(",", separator) + ".5") == parse_number(f"{n}.5")
+
+
+@given(st.sampled_from(["0", "00", "007"]), st.sampled_from(GROUPS), st.integers(0, 999))
+def test_a_decimal_comma_is_never_read_as_thousands(whole, separator, digits):
+    assert parse_number(f"{whole}{separator}{digits:03}") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["1 234,567", "1,234 567", "1 23", "1 2345", "12 34 567", "1  234", "1\n234", "1 1/2", "1,2345"]
+)
+def test_broken_groups_are_no_number(text):
+    assert parse_number(text) is None
+
+
+@given(finite)
+def test_a_true_minus_sign_is_a_minus(x):
+    assert parse_number(repr(x).replace("-", "\u2212")) == x
+    assert parse_number(f"{x:.17e}".replace("-", "\u2212")) == x
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**9), st.sampled_from(["/", " / ", "/ "]))
+def test_a_fraction_is_its_quotient(a, b, bar):
+    assert parse_number(f"{a}{bar}{b}") == a / b
+    assert parse_number(f"{a / 8}{bar}{b}") is None or "e" not in repr(a / 8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1/0", "1/0.0", "1/.", "1/2/3", "1/-2", "/2", "1/", "2e3/4", "1,000/x", "1/2e5", "1/" + "9" * 400],
+)
+def test_what_is_no_fraction_of_plain_numbers(text):
+    assert parse_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "spellings"),
+    [
+        ("%", ["45%", "45 %", "45 \\%", "45 percent", "45 per cent", "$45 \\%$"]),
+        (
+            "m/s^2",
+            ["45 m/s^2", "45 m/s\u00b2", "45 \\mathrm{m/s^{2}}", "$45 \\text{ m/s}^2$", "45 {m}/{s}^2"],
+        ),
+        ("J/(mol K)", ["45 J/(mol K)", "45 J/(mol\u00b7K)", "45 J/(mol*K)", "45 J/(mol \\cdot K)"]),
+        ("kg\u00b7m^-1", ["45 kg m\u207b\u00b9", "45 kg~m^{-1}", "45\\,kg\\,m^{\u22121}"]),
+        ("\u03bcm", ["45 \u00b5m", "45\u03bcm"]),
+        ("\u00b0", ["45\u00b0", "45 degrees", "45 deg", "45^\\circ", "45^{\\circ}"]),
+        ("\u212b", ["45 \u00c5"]),
+    ],
+)
+def test_spellings_of_a_unit(unit, spellings):
+    assert parse_number("45", unit) == 45.0
+    assert [parse_number(text, unit) for text in spellings] == [45.0] * len(spellings)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("45%", ""), ("45 km", "m"), ("4500 cm", "m"), ("45 ms", "m s"), ("45 M", "m"), ("0.45 of 1", "%")],
+)
+def test_units_are_not_converted(text, unit):
+    assert parse_number(text, unit) is None
+
+
+def test_a_percentage_is_not_divided():
+    question = numeric_question("45", unit="%")
+    assert numeric(question, "<answer>45 %</answer>").correct
+    assert not numeric(question, "<answer>0.45</answer>").correct
+
+
+PARTS = [
+    "1",
+    "234",
+    "0",
+    ",",
+    " ",
+    ".",
+    "/",
+    "e",
+    "-",
+    "\u2212",
+    "x10^",
+    "{",
+    "}",
+    "$",
+    "\\mathrm{",
+    "m",
+    "%",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from(PARTS), max_size=12).map("".join) | st.text(max_size=60),
+    st.sampled_from(["", "m", "%", "m/s^2"]),
+)
+def test_whatever_is_written_is_a_finite_number_or_none(text, unit):
+    value = parse_number(text, unit)
+    assert value is None or math.isfinite(value)
+    assert value is None or any(c in "0123456789" for c in text)
+
+
+@pytest.mark.parametrize("text", ["1/" * 100_000, "1 000" * 50_000, "\\mathrm{" * 20_000, "\u2212" * 200_000])
+def test_endless_forms_are_none(text):
+    assert parse_number(text, "m") is None
+    assert parse_number("1" + text[:198], "m") is None

@@ -54,6 +54,8 @@ class VLLMPolicy:
             enable_prefix_caching=True,
             disable_log_stats=True,
             use_tqdm_on_load=False,
+            # At the sampling temperature; the default is before it.
+            logprobs_mode="processed_logprobs",
         )
 
     def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:

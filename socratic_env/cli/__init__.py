@@ -10,6 +10,8 @@ from socratic_env.errors import SocraticError
 
 COMMANDS = {
     "envs": "the environment ids, one line each",
+    "play": "answer questions in the terminal",
+    "audit": "damage and blind shortcuts of a question set",
 }
 """Command -> what it does. The module of the same name has `main(arguments) -> exit status`."""
 

@@ -8,38 +8,59 @@ from typing import TypeAlias
 
 from socratic_env.errors import ConfigurationError, unknown
 from socratic_env.questions.base import QuestionList, QuestionSet
+from socratic_env.questions.exclusion import Exclude, excluded_ids
+from socratic_env.questions.files import load_path
+from socratic_env.questions.hub import load_hub
 from socratic_env.questions.procedural import TEMPLATES, ProceduralSet
-from socratic_env.questions.sciknoweval import load_hub, load_path
 from socratic_env.types import DOMAINS, SPLITS, Question
 
-__all__ = ["QuestionList", "QuestionSet", "Questions", "load_questions"]
+__all__ = ["Exclude", "QuestionList", "QuestionSet", "Questions", "load_questions"]
 
 Questions: TypeAlias = "str | Path | QuestionSet | Sequence[Question]"
 
 
-def load_questions(spec: Questions, domain: str | None = None, split: str = "train") -> QuestionSet:
+def load_questions(
+    spec: Questions, domain: str | None = None, split: str = "train", exclude: Exclude = None
+) -> QuestionSet:
     """The questions named by a spec.
 
     A family of procedural questions ("procedural", "concepts"), all levels or one of them
     ("procedural:easy"), "sciknoweval" (from the hub), a path to a file or folder, a QuestionSet, or
-    a sequence of questions (used as they are).
+    a sequence of questions (used as they are). `exclude` leaves out rows by id: a list of ids, or the
+    path of a JSON file that `socratic audit --out` wrote. Rows so left out may be damaged.
+
+    Raises ConfigurationError for an unusable argument, QuestionError for unusable questions.
     """
     if domain is not None and domain not in DOMAINS:
         raise unknown("domain", domain, DOMAINS)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    skip = excluded_ids(exclude)
+    if isinstance(spec, QuestionList):
+        return spec.without(skip) if skip else spec
     if isinstance(spec, QuestionSet):
-        return spec
+        return _whole(spec, skip)
     if isinstance(spec, str):
         family, _, level = spec.partition(":")
         if family in TEMPLATES:
-            return ProceduralSet(family, domain, split, level or None)
+            return _whole(ProceduralSet(family, domain, split, level or None), skip)
         if spec == "sciknoweval":
-            return load_hub(domain, split)
+            return load_hub(domain, split, skip)
         if "/" not in spec and "." not in spec and not Path(spec).exists():
             raise unknown("questions", spec, (*TEMPLATES, "sciknoweval", "a path"))
     if isinstance(spec, str | Path):
-        return load_path(spec, domain, split)
-    if isinstance(spec, Sequence) and all(isinstance(q, Question) for q in spec):
-        return QuestionList(spec)
+        return load_path(spec, domain, split, skip)
+    if isinstance(spec, Sequence):
+        given = [question for question in spec if isinstance(question, Question)]
+        if len(given) == len(spec):
+            return QuestionList([question for question in given if question.id not in skip])
     raise ConfigurationError(f"questions is {spec!r:.80}; give a name, a path, or Question records")
+
+
+def _whole(questions: QuestionSet, skip: frozenset[str]) -> QuestionSet:
+    if skip:
+        raise ConfigurationError(
+            f"exclude names {len(skip)} questions, but {type(questions).__name__} makes its questions on "
+            "demand and has no rows to leave out; leave exclude out, or give a file or a list"
+        )
+    return questions

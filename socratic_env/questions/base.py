@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from socratic_env.errors import QuestionError
 from socratic_env.types import Question
 
+CLOSING = "Please reason step by step."
+"""The last line of a user's message, as in the published sets."""
+
 _COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
+
+
+class RowError(Exception):
+    """What is wrong with one row, a sentence for each problem; the reader of the file adds the place."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def choice_system(options: int) -> str:
@@ -21,6 +32,15 @@ def choice_system(options: int) -> str:
         f"Given a question and {_COUNTS.get(options, options)} options, select the right answer. "
         "Respond in the following format:\n<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>\n\n"
         f"For the answer, only output the letter of the correct option ({listed})."
+    )
+
+
+def numeric_system(unit: str) -> str:
+    """The instruction before a question that is answered with a number."""
+    return (
+        f"Answer the question with one number{f' in {unit}' if unit else ''}. "
+        "Respond in the following format:\n<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>\n\n"
+        "For the answer, only output the number."
     )
 
 
@@ -47,7 +67,7 @@ class QuestionList(QuestionSet):
 
     def __init__(self, questions: Sequence[Question], source: str = "questions") -> None:
         if not questions:
-            raise QuestionError(f"{source}: no questions left; check the domain and the split")
+            raise QuestionError(f"{source}: no questions left; check the domain, the split and exclude")
         self._questions = list(questions)
         self._by_id = {question.id: question for question in self._questions}
         self._source = source
@@ -61,6 +81,10 @@ class QuestionList(QuestionSet):
 
     def __getitem__(self, index: int) -> Question:
         return self._questions[index]
+
+    def without(self, ids: Collection[str]) -> QuestionList:
+        """The same questions, but those of these ids."""
+        return QuestionList([q for q in self._questions if q.id not in ids], self._source)
 
     def find(self, question_id: str) -> Question:
         """The question of that id."""

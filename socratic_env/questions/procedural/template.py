@@ -13,6 +13,8 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
+from operator import eq
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -22,6 +24,7 @@ from socratic_env.types import AnswerKind, Mistake, Option, Question
 
 _LETTERS = "ABCD"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "sqrt": math.sqrt,
     "sin": lambda degrees: math.sin(math.radians(degrees)),
@@ -41,6 +44,8 @@ _ID = re.compile(r"(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<split>[^/]+)/(?P<number
 _MOST_DRAWS = 10_000
 _LARGEST_PLAIN = 1e9
 _LIKENESS = 0.02  # options closer than this share of their size would look like rounding
+_MOST_TEXTS = 7  # mistakes among which the text options of an item are picked
+_ROUNDING = 9  # digits after the point at which whole steps are told from others
 _FEWEST_MISTAKES = 3  # an item on which hardly any mistake shows teaches nothing
 _ITEMS_PER_TEMPLATE = 1_000_000
 _TEST_SHARE = 10  # one parameter set in so many belongs to the test split
@@ -86,6 +91,7 @@ class Template:
     kind: multiple choice, or a plain number.
     digits: significant digits of shown values.
     rel_tol: tolerance of numeric answers.
+    within: if given, what every step must lie in; items and slips that leave it are left out.
     functions: functions for its formulas, beside sqrt, sin, cos (degrees), ln, lg, exp ...
     line, locate, explain, next_step: texts with the fields symbol, words, formula, numbers,
         value, unit, head (outermost function), wrong_head, name and what.
@@ -101,6 +107,7 @@ class Template:
     family: str = "procedural"
     digits: int = 4
     rel_tol: float = 0.0
+    within: range | None = None
     system: str = choice_system(4)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     line: str = "{words}: {symbol} = {formula} = {numbers} = {value}{unit}"
@@ -109,6 +116,7 @@ class Template:
     next_step: str = "Work out {words} once more as {symbol} = {formula}, then redo what follows."
     _compiled: dict[str, CodeType] = field(init=False, repr=False, compare=False)
     _names: dict[str, Any] = field(init=False, repr=False, compare=False)
+    _told: dict[Slip, tuple[str, set[float]]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         symbols = [step.symbol for step in self.steps]
@@ -123,6 +131,12 @@ class Template:
         compiled = {text: compile(text, f"<{self.name}>", "eval") for text in formulas}
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "_names", {**_FUNCTIONS, **self.functions, "pi": math.pi})
+        told = {}
+        for slip in self.slips:
+            mistake = self.mistake(slip, [], "")
+            hints = f"{mistake.locate} {mistake.explain} {mistake.next_step}"
+            told[slip] = hints, {float(number) for number in _DIGITS.findall(hints)}
+        object.__setattr__(self, "_told", told)
 
     # -- deriving ------------------------------------------------------------------------
 
@@ -165,6 +179,10 @@ class Template:
         for step in self.steps:
             formula = slip.formula if slip is not None and slip.step == step.symbol else step.formula
             value = self._evaluate(formula, values)
+            if self.within is not None:
+                value = value if isinstance(value, str) else round(value, _ROUNDING)
+                if value not in self.within:
+                    raise ArithmeticError(f"{step.symbol} = {value} is outside {self.within}")
             fields = self._fields(step, formula, values)
             lines.append(self.line.format(value=self.shown(value), **fields))
             values[step.symbol] = value
@@ -216,9 +234,16 @@ class Template:
             "widen its parameters"
         )
 
-    def _worked_slips(self, parameters: dict[str, Any]) -> list[Worked]:
+    def _tells(self, slip: Slip, truth: Value) -> bool:
+        """Whether the hints on a slip happen to hold the answer, such as the 2 of "2 * h"."""
+        hints, numbers = self._told[slip]
+        return truth in hints if isinstance(truth, str) else float(self.shown(truth)) in numbers
+
+    def _worked_slips(self, parameters: dict[str, Any], truth: Value) -> list[Worked]:
         worked = []
         for slip in self.slips:
+            if self._tells(slip, truth):
+                continue
             try:
                 value, lines = self.work(parameters, slip)
             except (ArithmeticError, ValueError):
@@ -228,10 +253,13 @@ class Template:
         return worked
 
     def _number(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
-        truth, lines = self.work(parameters)
+        try:
+            truth, lines = self.work(parameters)
+        except ArithmeticError:
+            return None
         mistakes = [
             self.mistake(slip, wrong_lines, self.shown(wrong))
-            for slip, wrong, wrong_lines in self._worked_slips(parameters)
+            for slip, wrong, wrong_lines in self._worked_slips(parameters, truth)
             if _apart(wrong, truth, self.rel_tol)
         ]
         if len(mistakes) < _FEWEST_MISTAKES:
@@ -240,7 +268,7 @@ class Template:
 
     def _choice(self, rng: random.Random, parameters: dict[str, Any]) -> dict[str, Any] | None:
         value, lines = self.work(parameters)
-        chosen = _distractors(rng, value, self._worked_slips(parameters))
+        chosen = _distractors(rng, value, self._worked_slips(parameters, value))
         if chosen is None:
             return None
         entries: list[tuple[Slip | None, Value, list[str]]] = [(None, value, lines), *chosen]
@@ -277,7 +305,7 @@ def _distractors(rng: random.Random, truth: Value, worked: list[Worked]) -> list
         if all(_apart(entry[1], other, _LIKENESS) for other in others):
             distinct.append(entry)
     if isinstance(truth, str):
-        return distinct[:3] if len(distinct) >= 3 else None
+        return _texts(rng, truth, distinct)
     numbers = [(entry, entry[1]) for entry in distinct if not isinstance(entry[1], str)]
     below = [entry for entry, value in numbers if value < truth and value * truth > 0]
     above = [entry for entry, value in numbers if value > truth and value * truth > 0]
@@ -286,6 +314,33 @@ def _distractors(rng: random.Random, truth: Value, worked: list[Worked]) -> list
         return None
     rank = rng.choice(ranks)
     return below[:rank] + above[: 3 - rank]
+
+
+def _likeness(one: str, other: str) -> int:
+    ends = sum(map(eq, one, other)) + sum(map(eq, reversed(one), reversed(other)))
+    return ends + sum(min(one.count(letter), other.count(letter)) for letter in set(one))
+
+
+def _rank(truth: float, others: list[float]) -> float:
+    return sum((other > truth) + (other == truth) / 2 for other in others)
+
+
+def _texts(rng: random.Random, truth: str, distinct: list[Worked]) -> list[Worked] | None:
+    """Three mistakes so chosen that the truth's ranks by length and by likeness to the others,
+    of which it is the common origin, are even."""
+    texts = [truth, *(str(value) for _, value, _ in distinct[:_MOST_TEXTS])]
+    alike = [[float(_likeness(one, other)) for other in texts] for one in texts]
+    wanted, wanted_length = rng.randrange(4), rng.randrange(4)
+    chosen, least = None, math.inf
+    for three in combinations(range(1, len(texts)), 3):
+        four = (0, *three)
+        sums = [sum(alike[i][j] for j in four if j != i) for i in four]
+        rank = _rank(sums[0], sums[1:])
+        length = _rank(len(truth), [len(texts[i]) for i in three])
+        miss = abs(rank - wanted) + abs(length - wanted_length)
+        if miss < least:
+            chosen, least = [distinct[i - 1] for i in three], miss
+    return chosen
 
 
 def _apart(one: Value, other: Value, likeness: float) -> bool:
@@ -303,8 +358,10 @@ def _split_of(name: str, parameters: Mapping[str, Any]) -> str:
 def drill(template: Template, phrasing: str, draw: Draw, **changes: Any) -> Template:
     """The template as a drill: a short numeric form with small numbers, the same mistakes.
 
-    Reasoning is one line "symbol value" for each step, and hints are as short, so that a model of
-    10^5 to 10^6 parameters can learn it. `changes` are further fields of the template.
+    The results of all steps are whole numbers below 100; parameters and slips that lead elsewhere
+    are left out. Reasoning is one line "symbol value" for each step, and hints are as short, so
+    that a model of 10^5 to 10^6 parameters can learn it. `changes` are further fields of the
+    template.
     """
     short: dict[str, Any] = {
         "family": "drills",
@@ -312,6 +369,7 @@ def drill(template: Template, phrasing: str, draw: Draw, **changes: Any) -> Temp
         "phrasings": (phrasing,),
         "draws": {"easy": draw},
         "system": "",
+        "within": range(100),
         "line": "{symbol} {value}",
         "locate": "check {symbol}",
         "explain": "you {name}",

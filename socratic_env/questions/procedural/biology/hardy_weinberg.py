@@ -8,8 +8,19 @@ from typing import Any
 from socratic_env.questions.procedural.template import Slip, Step, Template, register
 
 
+def _round(rng: random.Random) -> dict[str, Any]:
+    """The allele's frequency is a whole number of per cent."""
+    percent, thousands = rng.randrange(2, 46), 10 * rng.randrange(1, 61)
+    return {"N": 1000 * thousands, "n": percent**2 * thousands // 10}
+
+
 def _draw(rng: random.Random) -> dict[str, Any]:
     return {"N": 1000 * rng.randrange(20, 401), "n": rng.randrange(12, 2001)}
+
+
+def _odd(rng: random.Random) -> dict[str, Any]:
+    size = rng.randrange(2_001, 900_000)
+    return {"N": size, "n": int(size * rng.uniform(0.01, 0.4) ** 2) + 1}
 
 
 register(
@@ -24,7 +35,7 @@ register(
             "A survey of {N} plants finds {n} with a recessive trait. How many heterozygotes does the "
             "Hardy-Weinberg law predict?",
         ),
-        draws={"medium": _draw},
+        draws={"easy": _round, "medium": _draw, "hard": _odd},
         digits=5,
         steps=(
             Step("f", "n / N", "the frequency of affected individuals"),

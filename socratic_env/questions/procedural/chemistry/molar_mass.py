@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from socratic_env.questions.procedural.template import Slip, Step, Template, register
+from socratic_env.questions.procedural.template import Draw, Slip, Step, Template, register
 
 METALS = {  # symbol: (mass in g/mol, charge)
     "Mg": (24.305, 2), "Ca": (40.078, 2), "Mn": (54.938, 2), "Co": (58.933, 2), "Ni": (58.693, 2),
@@ -23,21 +23,26 @@ ANIONS = {  # formula: (central mass, O atoms, charge)
 OXYGEN, WATER = 15.999, 18.015
 
 
-def _draw(rng: random.Random) -> dict[str, Any]:
-    while True:
-        metal, anion = rng.choice(list(METALS)), rng.choice(list(ANIONS))
-        (mass, plus), (central, oxygens, minus) = METALS[metal], ANIONS[anion]
-        if plus == minus:
-            continue
-        n, k = (minus, plus) if (plus, minus) != (2, 2) else (1, 1)
-        if k < 2:
-            continue
-        w = rng.randrange(2, 13)
+def _draw(charges: tuple[tuple[int, int], ...], waters: range) -> Draw:
+    """Salts of these charges of metal and anion, so that the anion stands in brackets."""
+    salts = [
+        (metal, anion)
+        for metal, (_, plus) in METALS.items()
+        for anion, (_, _, minus) in ANIONS.items()
+        if (plus, minus) in charges
+    ]
+
+    def draw(rng: random.Random) -> dict[str, Any]:
+        metal, anion = rng.choice(salts)
+        (mass, k), (central, oxygens, n) = METALS[metal], ANIONS[anion]
+        w = rng.choice(waters)
         salt = f"{metal}{n if n > 1 else ''}({anion}){k}"
         return {
             "formula": f"{salt} . {w} H2O", "metal": metal, "m_metal": mass, "n": n, "m_central": central,
             "o": oxygens, "k": k, "w": w, "m_O": OXYGEN, "m_water": WATER,
         }  # fmt: skip
+
+    return draw
 
 
 register(
@@ -49,7 +54,11 @@ register(
             "Calculate the mass of one mole of {formula}, crystal water included.",
             "A student weighs out exactly one mole of {formula}. What mass is that?",
         ),
-        draws={"medium": _draw},
+        draws={
+            "easy": _draw(((2, 1),), range(2, 7)),
+            "medium": _draw(((2, 1), (3, 1)), range(2, 13)),
+            "hard": _draw(((2, 3), (3, 2)), range(5, 19)),
+        },
         steps=(
             Step("anion", "m_central + o * m_O", "the mass of one anion", "g/mol"),
             Step("salt", "n * m_metal + k * anion", "the mass of the salt without water", "g/mol"),

@@ -6,18 +6,27 @@ import math
 import random
 from typing import Any
 
-from socratic_env.questions.procedural.template import Slip, Step, Template, register
+from socratic_env.questions.procedural.template import Slip, Step, Template, drill, register
 
 
-def _length(rng: random.Random) -> float:
-    return rng.randrange(300, 1800) / 100
+def _easy(rng: random.Random) -> dict[str, Any]:
+    return {**{edge: rng.randrange(3, 16) for edge in "abc"}, "beta": rng.randrange(100, 131, 5)}
 
 
-def _draw(rng: random.Random) -> dict[str, Any]:
-    return {"a": _length(rng), "b": _length(rng), "c": _length(rng), "beta": rng.randrange(98, 131)}
+def _medium(rng: random.Random) -> dict[str, Any]:
+    return {**{edge: rng.randrange(300, 1800) / 100 for edge in "abc"}, "beta": rng.randrange(98, 131)}
 
 
-register(
+def _hard(rng: random.Random) -> dict[str, Any]:
+    edges = {edge: rng.randrange(30_000, 180_000) / 10_000 for edge in "abc"}
+    return {**edges, "beta": rng.randrange(9800, 13_000) / 100}
+
+
+def _drill(rng: random.Random) -> dict[str, Any]:
+    return {**{edge: rng.randrange(1, 25) for edge in "abc"}, "beta": rng.choice((30, 150))}
+
+
+cell = register(
     Template(
         name="lattice_volume",
         domain="material",
@@ -29,7 +38,7 @@ register(
             "X-ray diffraction gives a monoclinic lattice: a = {a}, b = {b}, c = {c} (angstrom), the angle "
             "between a and c being {beta} degrees. How large is the unit cell?",
         ),
-        draws={"medium": _draw},
+        draws={"easy": _easy, "medium": _medium, "hard": _hard},
         functions={"sin_rad": math.sin, "cos_abs": lambda x: abs(math.cos(math.radians(x)))},
         steps=(
             Step("S", "a * c * sin(beta)", "the area of the oblique face", "A^2"),
@@ -53,3 +62,4 @@ register(
         ),
     )
 )  # fmt: skip
+register(drill(cell, "cell a {a} b {b} c {c} beta {beta}", _drill))

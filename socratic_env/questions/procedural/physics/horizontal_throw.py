@@ -5,14 +5,31 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from socratic_env.questions.procedural.template import Slip, Step, Template, register
+from socratic_env.questions.procedural.template import Slip, Step, Template, drill, register
+
+GRAVITIES = (1.62, 3.71, 8.87, 9.81, 10.44, 24.79)
+"""Moon, Mars, Venus, Earth, Saturn, Jupiter in m/s^2."""
 
 
-def _draw(rng: random.Random) -> dict[str, Any]:
+def _easy(rng: random.Random) -> dict[str, Any]:
+    return {"v_kmh": rng.randrange(18, 181, 9), "h": rng.randrange(5, 126, 5), "g": 10}
+
+
+def _medium(rng: random.Random) -> dict[str, Any]:
     return {"v_kmh": rng.randrange(18, 181, 2), "h": rng.randrange(5, 121), "g": 9.81}
 
 
-register(
+def _hard(rng: random.Random) -> dict[str, Any]:
+    speed, height = rng.randrange(101, 4000) / 10, rng.randrange(31, 2500) / 10
+    return {"v_kmh": speed, "h": height, "g": rng.choice(GRAVITIES)}
+
+
+def _drill(rng: random.Random) -> dict[str, Any]:
+    g, t = 2 * rng.randrange(1, 50), rng.randrange(1, 10)
+    return {"v_kmh": rng.randrange(18, 91, 18), "h": g * t * t // 2, "g": g}
+
+
+throw = register(
     Template(
         name="horizontal_throw",
         domain="physics",
@@ -24,7 +41,7 @@ register(
             "A drone flying level at {v_kmh} km/h drops a parcel from {h} m. What horizontal distance does "
             "the parcel cover before it hits the ground (g = {g} m/s^2, no drag)?",
         ),
-        draws={"medium": _draw},
+        draws={"easy": _easy, "medium": _medium, "hard": _hard},
         steps=(
             Step("v", "v_kmh / 3.6", "the speed", "m/s"),
             Step("t", "sqrt(2 * h / g)", "the time of the fall", "s"),
@@ -55,3 +72,4 @@ register(
         ),
     )
 )  # fmt: skip
+register(drill(throw, "throw kmh {v_kmh} h {h} g {g}", _drill))

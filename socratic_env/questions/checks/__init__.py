@@ -1,0 +1,1 @@
+"""The parts of the audit: damage, duplicates, blind rules, and truths that can be recomputed."""

@@ -1,0 +1,35 @@
+"""SciKnowEval from the hub, through the `datasets` package."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from socratic_env.errors import QuestionError
+from socratic_env.questions.base import QuestionList
+from socratic_env.questions.files import Contents, check, collect
+
+HUB_NAME, HUB_CONFIG, HUB_SPLIT = "hicai-zju/SciKnowEval", "v2", "test"
+"""What is loaded. The name may be that of a local folder in the hub's layout."""
+
+
+def load_hub(domain: str | None, split: str, skip: Collection[str] = frozenset()) -> QuestionList:
+    """The v2 rows of the hub; they have no training split there, so all serve as `split`."""
+    local = "questions=PATH with local parquet or jsonl files works without a network"
+    try:
+        import datasets
+    except ImportError:
+        raise QuestionError(
+            f"questions='sciknoweval' needs the package 'datasets': install socratic-env[hub]; {local}"
+        ) from None
+    try:
+        rows = datasets.load_dataset(HUB_NAME, HUB_CONFIG, split=HUB_SPLIT)
+    except Exception as error:  # whatever the hub's client raises, the remedy is the same
+        raise QuestionError(
+            f"questions='sciknoweval' could not be fetched from the hub ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); {local}"
+        ) from error
+    contents = Contents()
+    collect(((f"row {i}", row) for i, row in enumerate(rows)), "", split, skip, contents)
+    check(HUB_NAME, contents)
+    kept = [q for q in contents.questions if domain in (None, q.domain)]
+    return QuestionList(kept, f"{HUB_NAME} (domain {domain or 'any'})")

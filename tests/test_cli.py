@@ -1,0 +1,228 @@
+"""The console script: help, exit status, JSON for machines, and play with a piped answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from socratic_env.cli import COMMANDS, main
+from socratic_env.cli.play import wrapped
+from socratic_env.questions import load_questions
+from socratic_env.types import AnswerKind, Option, Question, reply
+
+SHARED = Path(os.environ.get("SOCRATIC_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
+ROW = {"question": "Which?", "options": ["x", "y"], "answer": "B"}
+
+
+def status(*arguments: str) -> int:
+    """The exit status of a command, whether it returns or exits."""
+    try:
+        return main(list(arguments))
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 1
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.jsonl"
+    rows = [ROW, ROW | {"question": "How?", "options": {"A": "this", "B": "other"}}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+# -- all commands ------------------------------------------------------------------------
+
+
+def test_without_a_command_or_with_help_the_commands_are_listed(capsys: Any) -> None:
+    assert (status("--help"), status()) == (0, 2)
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+
+
+def test_an_unknown_command_is_refused(capsys: Any) -> None:
+    assert status("nonsense") == 2
+    assert "unknown command 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_its_settings(command: str, capsys: Any) -> None:
+    assert status(command, "--help") == 0
+    assert f"usage: socratic {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_an_unknown_setting(command: str) -> None:
+    assert status(command, "--no-such-setting") == 2
+
+
+# -- envs --------------------------------------------------------------------------------
+
+
+def test_envs_lists_the_ids(capsys: Any) -> None:
+    assert status("envs", "--json") == 0
+    assert "SocraticSciKnow-v0" in [entry["id"] for entry in json.loads(capsys.readouterr().out)]
+    assert status("envs") == 0
+    assert "SocraticMaterial-v0" in capsys.readouterr().out
+
+
+# -- audit -------------------------------------------------------------------------------
+
+
+def test_audit_prints_json_on_stdout_and_progress_on_stderr(mine: Path, capsys: Any) -> None:
+    mine.write_text(mine.read_text() + json.dumps(ROW | {"answer": "Z"}) + "\n" + json.dumps(ROW) + "\n")
+    assert status("audit", str(mine), "--json") == 0
+    captured = capsys.readouterr()
+    held = json.loads(captured.out)
+    assert list(held) == ["rows", "subtasks"]
+    assert [(row["id"], row["problem"].split(":")[0]) for row in held["rows"]] == [
+        ("unknown/train/2", "label outside the options"),
+        ("unknown/train/3", "exact duplicate"),
+    ]
+    assert all(set(row) == {"id", "problem"} for row in held["rows"])
+    assert "reading" in captured.err
+
+
+def test_audit_writes_a_file_that_exclude_reads(mine: Path, tmp_path: Path, capsys: Any) -> None:
+    mine.write_text(mine.read_text() + json.dumps(ROW | {"answer": "Z"}) + "\n")
+    out = tmp_path / "skip.json"
+    assert status("audit", str(mine), "--out", str(out), "--strict") == 1
+    assert "sub-task" in capsys.readouterr().out
+    assert len(load_questions(mine, exclude=out)) == 2
+
+
+def test_audit_of_kinds_and_of_a_procedural_family(mine: Path, capsys: Any) -> None:
+    assert status("audit", str(mine), "--kinds", "data missing", "--json", "--strict") == 0
+    assert status("audit", "concepts", "--limit", "50") == 0
+    assert "best blind rule" in capsys.readouterr().out
+
+
+def test_audit_counts_tokens(mine: Path, tmp_path: Path, capsys: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    vocabulary.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(tokenizer_object=vocabulary).save_pretrained(tmp_path / "tok")
+    assert status("audit", str(mine), "--tokenizer", str(tmp_path / "tok"), "--json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)["subtasks"]
+    assert 5 < entry["tokens"]["median"] < 30
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("absent.jsonl",),
+        ("--kinds", "rust", "{mine}"),
+        ("{mine}", "--tokenizer", "absent"),
+        (),
+        ("concepts", "--limit", "0"),
+    ],
+)
+def test_audit_refuses_unusable_arguments(arguments: tuple[str, ...], mine: Path, capsys: Any) -> None:
+    assert status("audit", *(text.replace("{mine}", str(mine)) for text in arguments)) == 2
+    assert capsys.readouterr().err
+
+
+def test_audit_that_cannot_write_fails(mine: Path, tmp_path: Path) -> None:
+    assert status("audit", str(mine), "--out", str(tmp_path / "absent" / "x.json")) == 1
+
+
+def test_audit_imports_no_transformers(mine: Path) -> None:
+    code = "import sys; from socratic_env.cli import main; main(sys.argv[1:])"
+    code += "; assert 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, "audit", str(mine)], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(not (SHARED / "sciknoweval").is_dir(), reason=f"no question data at {SHARED}")
+def test_audit_of_the_published_rows(capsys: Any) -> None:
+    assert status("audit", str(SHARED / "sciknoweval"), "--json") == 0
+    held = json.loads(capsys.readouterr().out)
+    mis_split = [row["id"] for row in held["rows"] if row["problem"].startswith("mis-split")]
+    assert sum(row_id.startswith("physics/") for row_id in mis_split) == 73
+    assert sum(entry["rows"] for entry in held["subtasks"]) == 4335
+
+
+# -- play --------------------------------------------------------------------------------
+
+
+def play(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from socratic_env.cli import main; sys.exit(main(sys.argv[1:]))"
+    *options, text = arguments
+    command = [sys.executable, "-c", code, "play", *options]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_play_with_piped_answers(mine: Path) -> None:
+    arguments = ("--questions", str(mine), "--teacher", "retry", "--seed", "0", "--episodes", "2")
+    done = play("SocraticSciKnow-v0", *arguments, "a\n\nb\nB\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "wrong (wrong option), reward 0.000" in done.stdout
+    assert "teacher: Your answer is incorrect. Try again." in done.stdout
+    assert "right (correct), reward" in done.stdout
+    assert done.stdout.count("the episode ended: solved") == 2
+
+
+def test_play_prints_a_transcript_for_machines(mine: Path, monkeypatch: Any, capsys: Any) -> None:
+    typed(monkeypatch, "<answer>\nA\n</answer>\nB\n")
+    assert status("play", "--questions", str(mine), "--teacher", "retry", "--json") == 0
+    captured = capsys.readouterr()
+    held = json.loads(captured.out)
+    first, second = held["episodes"][0]["attempts"]
+    assert (first["answer"], first["correct"], first["reward"]) == ("A", False, 0.0)
+    assert second["correct"] is (held["episodes"][0]["stop_reason"] == "solved")
+    assert "Which?" in captured.err or "How?" in captured.err
+
+
+@pytest.mark.parametrize("text", ["", "\n", "A\n", "<answer>"])
+def test_the_end_of_the_input_leaves_cleanly(text: str, mine: Path, monkeypatch: Any, capsys: Any) -> None:
+    typed(monkeypatch, text)
+    rows = ("--questions", str(mine), "--teacher", "retry", "--max-attempts", "3")
+    assert status("play", "SocraticSciKnow-v0", *rows) == 0
+    assert "left before the end" in capsys.readouterr().out
+
+
+def test_play_takes_a_domain_split_and_protocol(monkeypatch: Any, capsys: Any) -> None:
+    typed(monkeypatch, "A\n")
+    chosen = ("--domain", "physics", "--split", "test", "--protocol", "paper", "--max-attempts", "1")
+    assert status("play", *chosen, "--json") == 0
+    (episode,) = json.loads(capsys.readouterr().out)["episodes"]
+    assert episode["question_id"].startswith("physics/")
+    assert "/test/" in episode["question_id"]
+    assert episode["stop_reason"] in ("solved", "out_of_attempts")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("NoSuch-v0",),
+        ("CartPole-v1",),
+        ("--domain", "alchemy"),
+        ("--teacher", "{broken"),
+        ("--questions", "absent.jsonl"),
+        ("--max-attempts", "0"),
+    ],
+)
+def test_play_refuses_unusable_arguments(arguments: tuple[str, ...], monkeypatch: Any, capsys: Any) -> None:
+    typed(monkeypatch, "A\n")
+    assert status("play", *arguments) == 2
+    assert "error" in capsys.readouterr().err.lower()
+
+
+def test_bare_letters_and_numbers_are_wrapped() -> None:
+    number = Question("n", "physics", AnswerKind.NUMERIC, "How much?", "3", unit="m")
+    letter = Question("c", "physics", AnswerKind.CHOICE, "Which?", "A", (Option("A", "x"), Option("B", "y")))
+    assert wrapped(letter, " b ") == reply("Typed by hand.", "B")
+    assert wrapped(letter, "C") == "C"
+    assert wrapped(number, "3 m") == reply("Typed by hand.", "3 m")
+    assert wrapped(number, "three") == "three"
