@@ -8,7 +8,6 @@ EXTRA ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 CPU_ONLY := $(if $(filter cpu,$(EXTRA)),triton; sys_platform == 'never')
 # uv does not read pip's settings: pass local wheels on, where there are any.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-SOURCES := socratic_env envs_registry agents tests examples benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint types bench clean
@@ -33,8 +32,8 @@ test: lint types ## lint, types and all tests
 	$(BIN)/python -m pytest
 
 lint: setup ## check style and formatting
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: setup ## check types
 	$(BIN)/mypy
