@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agents.advantages import ESTIMATORS
 from agents.losses import PolicyLoss
+from agents.sdpo import Distillation
 from agents.students import TinyStudent
 from socratic_env.errors import ConfigurationError, unknown
 
@@ -35,9 +36,11 @@ class TrainConfig:
     """K, the most attempts of an episode."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
-    algorithm: Literal["socratic", "reinforce++", "reinforce++-baseline", "grpo", "grpo-no-std"] = "socratic"
-    """socratic: teacher in the rollout, REINFORCE++ on the decayed rewards; the others: their estimator
-    without a teacher (K = 1)."""
+    algorithm: Literal[
+        "socratic", "reinforce++", "reinforce++-baseline", "grpo", "grpo-no-std", "sdpo"
+    ] = "socratic"  # fmt: skip
+    """socratic: teacher in the rollout, REINFORCE++ on the decayed rewards; the others without a teacher
+    (K = 1): their estimator, or (sdpo) self-distillation from a sibling's correct solution."""
     credit: Literal["attempt", "trajectory"] = "attempt"
     """What an attempt is credited with: its own reward (eq 15), or the return of its episode (eq 14)."""
     estimator: str | None = None
@@ -69,6 +72,8 @@ class TrainConfig:
     """Most tokens of prompt and response; a dialogue that would grow past it ends."""
     loss: PolicyLoss = field(default_factory=PolicyLoss)
     """The policy loss."""
+    distillation: Distillation = field(default_factory=Distillation)
+    """The loss of sdpo, in place of the policy loss."""
     lr: float = 1e-4
     """Learning rate of AdamW."""
     warmup: int = 10
@@ -147,6 +152,7 @@ class TrainConfig:
         try:
             values: dict[str, Any] = json.loads(text)
             values["loss"] = PolicyLoss(**values["loss"])
+            values["distillation"] = Distillation(**values["distillation"])
             values["tiny"] = TinyStudent(**values["tiny"])
             values["run_dir"] = Path(values["run_dir"]) if values["run_dir"] else None
             return cls(**values)

@@ -125,7 +125,7 @@ def _samples(path: Path) -> list[tuple[str, Records]]:
     shown = []
     for title, kept in (("First step", first), (f"Step {last_step}", last)):
         records = [json.loads(line) for line in kept]
-        records.sort(key=lambda record: -len(record["attempts"]))
+        records.sort(key=lambda record: (record["stop"] != "solved", -len(record["attempts"])))
         seen: set[str] = set()
         distinct = [r for r in records if not (r["question_id"] in seen or seen.add(r["question_id"]))]  # type: ignore[func-returns-value]
         guided, alone = distinct[: _SHOWN_EPISODES - 2], distinct[::-1][:2]

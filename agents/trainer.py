@@ -24,6 +24,7 @@ from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sample, Sampling
 from agents.rollout import Chat, mixed_seed, rollout
 from agents.runlog import RunLog
+from agents.sdpo import demonstrations, teacher_messages
 from socratic_env.questions import QuestionSet
 from socratic_env.types import StopReason, Usage
 from socratic_env.vector import SocraticVectorEnv
@@ -64,22 +65,36 @@ def train(
         sampled = time.perf_counter()
 
         metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
-        advantages_N = advantages_of(batch.samples, config)
-        if advantages_N.any():
-            metrics |= advantage_metrics(batch.samples, advantages_N)
-            metrics |= learner.update(batch.samples, advantages_N)
-            learnt = time.perf_counter()
+        learnt = learn(batch, learner, chat, config)
+        metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
+        updated = time.perf_counter()
+        if learnt:
             policy.load_weights(learner.model.named_parameters())
-        else:
-            metrics["skipped"] = 1.0  # rewards do not differ: there is no direction to learn in
-            learnt = time.perf_counter()
 
         end = time.perf_counter()
-        metrics |= {"seconds_rollout": sampled - start, "seconds_learn": learnt - sampled,
-                    "seconds_sync": end - learnt, "seconds": end - start}  # fmt: skip
+        metrics |= {"seconds_rollout": sampled - start, "seconds_learn": updated - sampled,
+                    "seconds_sync": end - updated, "seconds": end - start}  # fmt: skip
         log.metrics("train", step + 1, metrics)
         log.episodes(step + 1, batch.episodes)
         yield metrics
+
+
+def learn(batch: RolloutBatch, learner: Learner, chat: Chat, config: TrainConfig) -> dict[str, float]:
+    """The update of a batch; its metrics, empty if there was nothing to learn from."""
+    if config.algorithm == "sdpo":
+        texts = [chat.text(sample.response) for sample in batch.samples]
+        shown = demonstrations(batch.samples, texts)
+        prompts = [
+            None
+            if solution is None
+            else chat.prompt(teacher_messages(batch.episodes[s.row].question, solution))
+            for s, solution in zip(batch.samples, shown, strict=True)
+        ]
+        return learner.distil(batch.samples, prompts) if any(prompts) else {}
+    advantages_N = advantages_of(batch.samples, config)
+    if not advantages_N.any():
+        return {}
+    return learner.update(batch.samples, advantages_N) | advantage_metrics(batch.samples, advantages_N)
 
 
 def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
@@ -176,16 +191,16 @@ class Evaluator:
         metrics: dict[str, float] = {}
         for way, (env, sampling) in self._ways.items():
             result = results[way] = evaluate(env, self._policy, self._chat, sampling, self._seed)
-            attempts = env.room.rules.max_attempts
-            low, high = bootstrap_interval(result.per_question())
+            for name, attempts in (("unassisted", 1), ("guided", env.room.rules.max_attempts)):
+                low, high = bootstrap_interval(result.per_question(attempts))
+                accuracy = result.accuracy(attempts)
+                metrics |= {
+                    f"{way}_{name}": accuracy,
+                    f"{way}_{name}_low": low,
+                    f"{way}_{name}_high": high,
+                }
+            metrics[f"{way}_correction_rate"] = result.correction_rate()
             self._log.evaluation(step, way, result)
-            metrics |= {
-                f"{way}_unassisted": result.accuracy(),
-                f"{way}_unassisted_low": low,
-                f"{way}_unassisted_high": high,
-                f"{way}_guided": result.accuracy(attempts),
-                f"{way}_correction_rate": result.correction_rate(),
-            }
         self._log.metrics("eval", step, metrics)
         return results
 

@@ -87,7 +87,7 @@ def test_reinforce_plus_plus_makes_one_attempt(tmp_path):
     assert all(len(e["attempts"]) == 1 for e in read_lines(tmp_path / "run" / "episodes.jsonl"))
 
 
-@pytest.mark.parametrize("algorithm", ["reinforce++-baseline", "grpo", "grpo-no-std"])
+@pytest.mark.parametrize("algorithm", ["reinforce++-baseline", "grpo", "grpo-no-std", "sdpo"])
 def test_other_estimators_learn_too(tmp_path, tiny_student, algorithm):
     options = ["--steps", "1", "--policy", "transformers", "--student", str(tiny_student[2])]
     assert run(tmp_path / "run", *options, "--algorithm", algorithm) == 0
@@ -132,8 +132,9 @@ def same_runs(one, two):
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, tiny_student):
-    options = ["--policy", "transformers", "--student", str(tiny_student[2])]
+@pytest.mark.parametrize("algorithm", ["socratic", "sdpo"])
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, tiny_student, algorithm):
+    options = ["--policy", "transformers", "--student", str(tiny_student[2]), "--algorithm", algorithm]
     assert run(tmp_path / "whole", "--steps", "5", *options) == 0
     assert run(tmp_path / "parts", "--steps", "2", *options) == 0
     # A later step was under way: its records, the last one torn, and half a checkpoint.
