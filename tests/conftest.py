@@ -1,6 +1,7 @@
 """Real data lies outside the project; a tiny real model is made once for all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ def shared_data() -> Path:
     """The folder with real rows: $SOCRATIC_SHARED or ../shared/data beside the checkout."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("SOCRATIC_SHARED", default))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Tests of interrupts work also where the shell started pytest with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
