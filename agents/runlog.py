@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation
 from socratic_env.errors import ConfigurationError
-from socratic_env.types import Episode
+from socratic_env.types import Episode, Guidance
 
 CONFIG, METRICS, EPISODES, EVALUATIONS, CHECKPOINTS, REPORT = (
     "config.json", "metrics.jsonl", "episodes.jsonl", "evaluations.jsonl", "checkpoints", "report.html",
@@ -89,14 +89,21 @@ def episode_record(episode: Episode) -> dict[str, Any]:
                 "answer": attempt.verdict.answer,
                 "verdict": attempt.verdict.reason,
                 "reward": reward,
-                "guidance": attempt.guidance.text if attempt.guidance is not None else None,
-                "fault": repr(attempt.guidance.fault)
-                if attempt.guidance is not None and attempt.guidance.fault is not None
-                else None,
+                **_guidance_record(attempt.guidance or Guidance()),
             }
             for attempt, reward in zip(episode.attempts, episode.rewards, strict=True)
         ],
         "stop": episode.stop.value,
+    }
+
+
+def _guidance_record(guidance: Guidance) -> dict[str, Any]:
+    return {
+        "guidance": guidance.text or None,
+        "mistake": guidance.mistake,
+        "leaks": list(guidance.leaks),
+        "blocked": guidance.blocked,
+        "fault": repr(guidance.fault) if guidance.fault is not None else None,
     }
 
 

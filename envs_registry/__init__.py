@@ -6,6 +6,7 @@ Imports nothing of the core: ids name their classes as strings, and a variant is
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -23,7 +24,7 @@ class EnvId:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-IDS = (
+_IDS = (
     EnvId("SocraticSciKnow-v0", "science questions of four domains, the paper's setting"),
     EnvId("SocraticChemistry-v0", "chemistry questions only", {"domain": "chemistry"}),
     EnvId("SocraticPhysics-v0", "physics questions only", {"domain": "physics"}),
@@ -52,15 +53,6 @@ IDS = (
 )
 
 
-def register_ids() -> None:
-    """Register every id with Gymnasium (once; known ids are left alone)."""
-    import gymnasium as gym
-
-    for entry in IDS:
-        if entry.id not in gym.registry:
-            gym.register(entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs))
-
-
 def variant_texts() -> dict[str, str]:
     """The text of every variant file by its name, front matter included."""
     folder = resources.files(__name__) / "variants"
@@ -69,3 +61,31 @@ def variant_texts() -> dict[str, str]:
         for file in sorted(folder.iterdir(), key=lambda f: f.name)
         if file.name.endswith(".md")
     }
+
+
+def variant_ids() -> tuple[EnvId, ...]:
+    """One id for each variant file: `worked_next_step.md` is SocraticSciKnow-WorkedNextStep-v0."""
+    found = []
+    for name, text in variant_texts().items():
+        summary = re.search(r"^summary: *(.+)$", text, re.MULTILINE)
+        camel = "".join(word[:1].upper() + word[1:] for word in re.split(r"[_\W]+", name))
+        found.append(
+            EnvId(
+                f"SocraticSciKnow-{camel}-v0",
+                f"teaching variant: {summary[1].strip() if summary else name}",
+                {"protocol": name},
+            )
+        )
+    return tuple(found)
+
+
+IDS = (*_IDS, *variant_ids())
+
+
+def register_ids() -> None:
+    """Register every id with Gymnasium (once; known ids are left alone)."""
+    import gymnasium as gym
+
+    for entry in IDS:
+        if entry.id not in gym.registry:
+            gym.register(entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,11 @@ class SocraticBatch:
             raise ConfigurationError("a batch needs at least one question")
         self.room = room
         self.tracker = BatchStatistics(room.rules.max_attempts, len(questions))
-        self._rows = [room.open(question) for question in questions]
+        rollouts: Counter[str] = Counter()
+        self._rows: list[Dialogue] = []
+        for question in questions:
+            self._rows.append(room.open(question, rollouts[question.id]))
+            rollouts[question.id] += 1
 
     def __len__(self) -> int:
         return len(self._rows)

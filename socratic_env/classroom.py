@@ -9,6 +9,7 @@ from typing import Any
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue, Rules
 from socratic_env.errors import ConfigurationError, TeacherError, unknown
+from socratic_env.leakage import detect
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.protocols import protocol as protocol_of
 from socratic_env.rewards import check_max_attempts, schedule
@@ -21,6 +22,11 @@ from socratic_env.verifiers import NAMED, Verifier, by_kind
 
 FAILURE_POLICIES = ("truncate", "retry_prompt", "raise")
 LONGEST_OBSERVATION = 2**31 - 1
+SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
+LEAK_WARNING = (
+    "Your last guidance gave the answer away. Write it anew without the right option, its letter, its text "
+    "or its value, in any form."
+)
 
 
 class Classroom:
@@ -58,10 +64,10 @@ class Classroom:
         self.teacher: Teacher = from_spec(teacher)
         self._owns_teacher = not isinstance(teacher, Teacher)
 
-    def open(self, question: Question) -> Dialogue:
+    def open(self, question: Question, rollout: int = 0) -> Dialogue:
         """A new dialogue on a question that this teacher can teach."""
         self.teacher.check(question)
-        return rules_of.open_dialogue(question)
+        return rules_of.open_dialogue(question, rollout)
 
     def answer(self, dialogue: Dialogue, text: str) -> Dialogue:
         """The student's reply, verified."""
@@ -71,7 +77,23 @@ class Classroom:
         """One teacher call for all these dialogues, each of which awaits guidance."""
         if not dialogues:
             return []
-        requests = [TeacherRequest(dialogue, self.protocol) for dialogue in dialogues]
+        if self.protocol.fixed:
+            accepted = [self._accept(Guidance(self.protocol.fixed), dialogue) for dialogue in dialogues]
+        else:
+            given = await self._guide([TeacherRequest(dialogue, self.protocol) for dialogue in dialogues])
+            accepted = [self._accept(*pair) for pair in zip(given, dialogues, strict=True)]
+            accepted = await self._without_leaks(accepted, dialogues)
+        return [
+            rules_of.advise(dialogue, guidance, self.rules)
+            for dialogue, guidance in zip(dialogues, accepted, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the teacher, if it was made here from a spec."""
+        if self._owns_teacher:
+            run(self.teacher.close())
+
+    async def _guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
         try:
             given = await self.teacher.guide(requests)
         except TeacherError as fault:
@@ -81,17 +103,28 @@ class Classroom:
                 f"{type(self.teacher).__name__}.guide returned {len(given)} guidances for "
                 f"{len(requests)} requests; it must return one for each"
             )
-        return [
-            rules_of.advise(dialogue, self._accept(guidance), self.rules)
-            for dialogue, guidance in zip(dialogues, given, strict=True)
-        ]
+        return given
 
-    def close(self) -> None:
-        """Close the teacher, if it was made here from a spec."""
-        if self._owns_teacher:
-            run(self.teacher.close())
+    async def _without_leaks(self, accepted: list[Guidance], dialogues: Sequence[Dialogue]) -> list[Guidance]:
+        """Guidance that leaks is asked for again and then replaced, where the protocol says so."""
+        leaking = [row for row, guidance in enumerate(accepted) if guidance.leaks]
+        if self.protocol.on_leak == "keep" or not leaking:
+            return accepted
+        out = list(accepted)
+        if self.protocol.on_leak == "ask_again":
+            warned = replace(self.protocol, prompt=f"{self.protocol.prompt}\n\n{LEAK_WARNING}")
+            again = await self._guide([TeacherRequest(dialogues[row], warned) for row in leaking])
+            for row, guidance in zip(leaking, again, strict=True):
+                second = self._accept(guidance, dialogues[row])
+                usage = accepted[row].usage + guidance.usage
+                if second.fault is None:
+                    out[row] = replace(second, usage=usage)
+        for row in leaking:
+            if out[row].leaks:
+                out[row] = replace(out[row], text=SAFE_HINT, truncated=False, blocked=True)
+        return out
 
-    def _accept(self, guidance: Guidance) -> Guidance:
+    def _accept(self, guidance: Guidance, dialogue: Dialogue) -> Guidance:
         self.usage["teacher"] += guidance.usage
         if guidance.fault is not None:
             if self.on_teacher_failure == "raise":
@@ -101,8 +134,8 @@ class Classroom:
             return guidance
         longest = self.protocol.max_guidance_chars
         if len(guidance.text) > longest:
-            return replace(guidance, text=guidance.text[:longest], truncated=True)
-        return guidance
+            guidance = replace(guidance, text=guidance.text[:longest], truncated=True)
+        return replace(guidance, leaks=tuple(detect(dialogue.question, guidance.text)))
 
 
 def _verifier(spec: str | Verifier | None) -> Verifier:

@@ -28,12 +28,18 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A dialogue so far. `chars` is the length of all its messages."""
+    """A dialogue so far.
+
+    chars: the length of all its messages.
+    rollout: tells dialogues on one question in one batch apart, 0 for the first; no student and no
+        prompt sees it.
+    """
 
     question: Question
     attempts: tuple[Attempt, ...] = ()
     stop: StopReason | None = None
     chars: int = 0
+    rollout: int = 0
 
     @property
     def awaits_guidance(self) -> bool:
@@ -41,9 +47,9 @@ class Dialogue:
         return self.stop is None and bool(self.attempts) and self.attempts[-1].guidance is None
 
 
-def open_dialogue(question: Question) -> Dialogue:
+def open_dialogue(question: Question, rollout: int = 0) -> Dialogue:
     """A dialogue in which nothing was said yet but the question."""
-    return Dialogue(question, chars=len(question.system) + len(question.text))
+    return Dialogue(question, chars=len(question.system) + len(question.text), rollout=rollout)
 
 
 def answer(dialogue: Dialogue, text: str, rules: Rules) -> Dialogue:

@@ -34,6 +34,10 @@ class TrackerError(SocraticError, ValueError):
     """Batch statistics do not fit the environment, are a copy, or contradict themselves."""
 
 
+class StudentError(SocraticError):
+    """A student behind an endpoint gave no reply."""
+
+
 class TeacherError(SocraticError):
     """A teacher gave no usable guidance. Kept on the episode as data."""
 
@@ -48,6 +52,18 @@ class TeacherUnavailable(TeacherError):
 
 class TeacherReplyError(TeacherError):
     """The teacher answered, but not with guidance (empty, refusal, malformed)."""
+
+
+class TeacherDown(SocraticError):
+    """Too large a share of a teacher's requests failed. Never kept as data: it stops the run."""
+
+
+class RecordingError(SocraticError, ValueError):
+    """A recording cannot be read or written, or does not hold what is asked of it."""
+
+
+class CheckError(SocraticError, AssertionError):
+    """A part that a user wrote breaks its contract; the message names the remedy."""
 
 
 def unknown(

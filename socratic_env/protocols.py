@@ -26,6 +26,7 @@ _CHAT_TOKEN = re.compile(
     r"|\[(?=/?inst\])",
     re.IGNORECASE,
 )
+ON_LEAK = ("keep", "replace", "ask_again")
 _BREAK = "\\g<0>\u200b"
 _NOT_SHOWN = "(not provided)"
 
@@ -41,6 +42,9 @@ class TeachingProtocol:
     ground_truth, reference_solution: whether the teacher is shown the answer, the solution.
     max_guidance_chars: longer guidance is cut there and marked.
     rule_hints: what the rule-based teacher gives, strengths of `HINT_STRENGTHS` in order.
+    fixed: if not empty, what the student is told after every mistake; no teacher is asked then.
+    on_leak: guidance that leaks is kept, replaced by a safe hint, or asked for once more and
+        replaced if that leaks too. Leaks are recorded in any case.
     """
 
     name: str
@@ -51,6 +55,8 @@ class TeachingProtocol:
     reference_solution: bool = False
     max_guidance_chars: int = 4096
     rule_hints: tuple[str, ...] = ("explain", "next_step")
+    fixed: str = ""
+    on_leak: str = "keep"
 
     def __post_init__(self) -> None:
         def refuse(key: str, wanted: str) -> ConfigurationError:
@@ -60,6 +66,10 @@ class TeachingProtocol:
 
         if self.dialogue not in ("last", "whole"):
             raise refuse("dialogue", "'last' or 'whole'")
+        if self.on_leak not in ON_LEAK:
+            raise refuse("on_leak", f"one of {', '.join(ON_LEAK)}")
+        if not isinstance(self.fixed, str):
+            raise refuse("fixed", "a text")
         for key in ("ground_truth", "reference_solution"):
             if not isinstance(getattr(self, key), bool):
                 raise refuse(key, "true or false")

@@ -13,7 +13,7 @@ from socratic_env.errors import TeacherError
 
 DOMAINS = ("chemistry", "physics", "biology", "material")
 SPLITS = ("train", "test")
-HINT_STRENGTHS = ("locate", "explain", "next_step")
+HINT_STRENGTHS = ("locate", "ask", "explain", "next_step")
 
 
 class Message(TypedDict):
@@ -48,7 +48,7 @@ class Mistake:
     wrong_line: index of the line of `reasoning` in which the mistake happens; the lines
         before it are right.
     locate, explain, next_step: hints of growing strength. None of them holds the right
-        answer, its letter or its value.
+        answer, its letter or its value. `ask` is `locate` as a question.
     """
 
     answer: str = field(repr=False)
@@ -58,6 +58,15 @@ class Mistake:
     locate: str = field(repr=False)
     explain: str = field(repr=False)
     next_step: str = field(repr=False)
+
+    @property
+    def ask(self) -> str:
+        """The place of the mistake as a question that leaves the diagnosis to the student."""
+        place = self.locate.strip().rstrip(".")
+        asked = place.removeprefix("Look again at ")
+        if asked == place:
+            return f"{place}: which rule holds there, and does your line follow it?"
+        return f"Which rule gives {asked}, and does your line follow it?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,7 @@ class Usage:
     """What calls have cost, for one role. Adds up with `+`.
 
     seconds: time spent in the calls (calls at the same time count each).
+    cost: money, in the currency of the prices that the teacher was given (0 without prices).
     """
 
     calls: int = 0
@@ -134,6 +144,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    cost: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -142,6 +153,7 @@ class Usage:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.seconds + other.seconds,
+            self.cost + other.cost,
         )
 
 
@@ -151,6 +163,8 @@ class Guidance:
 
     mistake: the name of the misconception that was diagnosed, where the teacher knows it.
     truncated: the text was cut at the protocol's length.
+    leaks: the kinds of leak found in what the teacher wrote (`socratic_env.leakage.KINDS`).
+    blocked: because of these leaks the student was shown a safe hint in its place.
     usage: what the call cost; takes no part in comparisons, since times vary.
     """
 
@@ -158,6 +172,8 @@ class Guidance:
     fault: TeacherError | None = None
     mistake: str | None = None
     truncated: bool = False
+    leaks: tuple[str, ...] = ()
+    blocked: bool = False
     usage: Usage = field(default=Usage(), compare=False)
 
 

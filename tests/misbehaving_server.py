@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -32,13 +33,14 @@ class MisbehavingServer:
     requests: the bodies of all requests so far; headers: their headers.
     active, peak: requests under way now, and at most.
     down: while set, every reply is 503.
+    flooded: bytes that "flood" has sent.
     """
 
     def __init__(self) -> None:
         self.bodies: dict[str, tuple[str, bytes]] = {}
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.active = self.peak = 0
+        self.active = self.peak = self.flooded = 0
         self.down = False
         self._seen: Counter[str] = Counter()
         self._transports: set[asyncio.BaseTransport] = set()
@@ -142,6 +144,27 @@ class MisbehavingServer:
         assert request.transport is not None
         request.transport.abort()  # type: ignore[attr-defined]
         return response
+
+    async def _hang_if(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """Never answers a prompt that holds the word, and others well."""
+        holds = argument in (await request.json())["messages"][-1]["content"]
+        return await (self._hang if holds else self._good)(request, argument, times)
+
+    async def _flood(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """A reply that never ends, as fast as it is read; "flood:500" under that status."""
+        headers = {"Content-Type": "application/json"}
+        response = web.StreamResponse(status=int(argument or 200), headers=headers)
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65_536)
+            self.flooded += 65_536
+
+    async def _packed(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """A small reply that unpacks to 64 MB; packed although nobody asked for it."""
+        packer = zlib.compressobj(9, wbits=31)
+        body = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        return web.Response(body=body, headers=headers)
 
     async def _body(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
         content_type, body = self.bodies[argument]

@@ -11,7 +11,9 @@ from socratic_env.errors import SocraticError
 COMMANDS = {
     "envs": "the environment ids, one line each",
     "play": "answer questions in the terminal",
+    "bench-teachers": "teaching variants side by side",
     "audit": "damage and blind shortcuts of a question set",
+    "view": "a run's report in the browser, or its episodes in the terminal",
 }
 """Command -> what it does. The module of the same name has `main(arguments) -> exit status`."""
 

@@ -18,6 +18,11 @@ KINDS: dict[str, str] = {
     "rule": "socratic_env.teachers.rule:RuleTeacher",
     "retry": "socratic_env.teachers.retry:RetryTeacher",
     "openai": "socratic_env.teachers.openai:OpenAITeacher",
+    "vllm": "socratic_env.teachers.vllm:VLLMTeacher",
+    "recorded": "socratic_env.teachers.recorded:RecordedTeacher",
+    "recording": "socratic_env.teachers.recorded:RecordingTeacher",
+    "ensemble": "socratic_env.teachers.ensemble:EnsembleTeacher",
+    "guarded": "socratic_env.teachers.guarded:GuardedTeacher",
 }
 """Kind -> class, imported when used."""
 

@@ -1,0 +1,201 @@
+"""`socratic bench-teachers`: teaching variants side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from socratic_env.bench import Prices, Run, draw_questions, report, run_variant
+from socratic_env.bench_report import need_matplotlib, page, paired, shares
+from socratic_env.errors import ConfigurationError, StudentError
+from socratic_env.protocols import TeachingProtocol, protocol, protocols
+from socratic_env.questions import load_questions
+from socratic_env.rewards import check_max_attempts
+from socratic_env.students import Habits, Student, student_from_spec
+from socratic_env.teachers.base import run
+from socratic_env.types import Question
+
+
+@dataclass(frozen=True)
+class BenchTeachers:
+    """Run the same questions and seeds through several teaching variants and compare them."""
+
+    variants: tuple[str, ...] = ()
+    """Names of variants; none given: all."""
+    baseline: str = "paper"
+    """The variant that the others are compared with."""
+    teacher: str = "rule"
+    """Who teaches: "rule", "retry", or JSON such as {"kind": "openai", "base_url": ..., "model": ...}."""
+    student: str = "scripted"
+    """Who answers: "scripted", or JSON such as {"kind": "openai", "base_url": ..., "model": ...}."""
+    questions: str = "procedural"
+    """A family of questions, "sciknoweval", or a path."""
+    domain: str | None = None
+    """One domain only."""
+    split: str = "test"
+    """Which split: train or test."""
+    number: int = 200
+    """How many questions."""
+    rollouts: int = 4
+    """Episodes on each question."""
+    max_attempts: int = 3
+    """K."""
+    seed: int = 0
+    """Of the questions, the scripted student's chances and the resampling."""
+    resamples: int = 2000
+    """Bootstrap resamples of the questions."""
+    habits: Habits = field(default_factory=Habits)
+    """Probabilities of the scripted student."""
+    prices: Prices = field(default_factory=Prices)
+    """Money for a million tokens."""
+    html: Path | None = None
+    """Write a page with a plot to this file (needs matplotlib)."""
+    json: bool = False
+    """Print JSON for machines."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the comparison and print it."""
+    options = tyro.cli(BenchTeachers, args=arguments, prog="socratic bench-teachers")
+    chosen = _variants(options)
+    for name in ("number", "rollouts", "resamples"):
+        if getattr(options, name) < 1:
+            raise ConfigurationError(f"--{name} is {getattr(options, name)}; give at least 1")
+    check_max_attempts(options.max_attempts)
+    if options.html is not None:
+        need_matplotlib()
+    asked = draw_questions(
+        load_questions(options.questions, options.domain, options.split), options.number, options.seed
+    )
+    teacher = _spec(options.teacher, "teacher")
+    student = student_from_spec(_spec(options.student, "student"), options.seed, options.habits)
+    try:
+        runs = _run(options, chosen, asked, teacher, student)
+    except StudentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        run(student.close())
+    result = {
+        "teacher": _name(teacher),
+        "student": _name(_spec(options.student, "student")),
+        "seed": options.seed,
+        **report(
+            runs, options.baseline, options.max_attempts, options.prices, options.resamples, options.seed
+        ),
+    }
+    if options.html is not None:
+        try:
+            options.html.write_text(page(result), encoding="utf-8")
+        except OSError as error:
+            print(f"error: {options.html} cannot be written: {error}", file=sys.stderr)
+            return 1
+        print(f"wrote {options.html}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(result, indent=1, allow_nan=False))
+    else:
+        _show(result, Console())
+    return 0
+
+
+def _variants(options: BenchTeachers) -> list[TeachingProtocol]:
+    names = list(dict.fromkeys(options.variants)) or list(protocols())
+    chosen = [protocol(name) for name in names]
+    if options.baseline not in names:
+        chosen.insert(0, protocol(options.baseline))
+    return chosen
+
+
+def _spec(text: str, what: str) -> str | dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        spec: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"--{what} is no valid JSON: {error}") from None
+    return spec
+
+
+def _name(spec: str | dict[str, Any]) -> str:
+    """A spec in a word or two, without addresses."""
+    return spec if isinstance(spec, str) else f"{spec.get('kind')} {spec.get('model', '')}".strip()
+
+
+def _run(
+    options: BenchTeachers,
+    chosen: list[TeachingProtocol],
+    asked: list[Question],
+    teacher: str | dict[str, Any],
+    student: Student,
+) -> list[Run]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    runs = []
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for variant in chosen:
+            task = progress.add_task(variant.name, total=len(asked) * options.rollouts)
+            coroutine = run_variant(
+                variant,
+                asked,
+                student,
+                teacher,
+                options.rollouts,
+                options.max_attempts,
+                lambda ended, task=task: progress.advance(task, ended),  # type: ignore[misc]
+            )
+            runs.append(run(coroutine))
+    return runs
+
+
+def _show(result: dict[str, Any], console: Console) -> None:
+    later = range(2, result["max_attempts"] + 1)
+    rates = ["first_attempt_accuracy", *(f"correction_rate_{k}" for k in later)]
+    learnt = _table("first", *(f"at {k}" for k in later), "guided", f"vs {result['baseline']}")
+    spent = _table("leaks", "chars", "tokens", "cost", "ms")
+    for variant in result["variants"]:
+        metrics, name = variant["metrics"], variant["name"]
+        guided = metrics["guided_accuracy"]
+        against = paired(guided, 2) if name != result["baseline"] else ""
+        learnt.add_row(name, *(_value(metrics[rate]) for rate in rates), shares(guided, 2), against)
+        spent.add_row(
+            name,
+            shares(metrics["leakage_rate"], 2),
+            _value(metrics["guidance_chars"], 0),
+            str(sum(variant["teacher_tokens"]) + sum(variant["student_tokens"])),
+            f"{variant['teacher_cost'] + variant['student_cost']:.4g}",
+            f"{variant['latency_s'] * 1000:.2f}",
+        )
+    console.print(learnt, "", spent, "", highlight=False)
+    for variant in result["variants"]:
+        if variant["indistinguishable_from"]:
+            others = ", ".join(variant["indistinguishable_from"])
+            console.print(f"this teacher cannot tell {variant['name']} from {others}", highlight=False)
+        if variant["teacher_failures"]:
+            line = (
+                f"{variant['name']}: {variant['teacher_failures']} episodes ended by a fault of the teacher"
+            )
+            console.print(line, highlight=False)
+    console.print(
+        f"{result['questions']} questions x {result['rollouts']} rollouts; brackets: 95 % bootstrap "
+        "intervals over questions, differences paired",
+        highlight=False,
+    )
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("variant", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _value(metric: dict[str, Any], digits: int = 2) -> str:
+    return "-" if metric["value"] is None else f"{metric['value']:.{digits}f}"
