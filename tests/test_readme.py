@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from socratic_env.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -37,6 +39,12 @@ def test_training_options_of_the_readme_exist(capsys):
     options = {o for c in commands for o in re.findall(r"(--[a-z][\w.-]+)", c.partition("agents.train")[2])}
     for option in options - {"--preset"}:
         assert option in text, option
+
+
+def test_commands_of_the_readme_exist():
+    named = set(re.findall(r"socratic ([a-z-]+)", README))
+    assert named >= {"envs", "audit", "play", "view", "bench-teachers"}
+    assert named <= set(COMMANDS)
 
 
 @pytest.mark.slow
