@@ -3,7 +3,8 @@
 from importlib import import_module
 from pkgutil import walk_packages
 
-from socratic_env.questions.procedural.template import TEMPLATES, ProceduralSet
+from socratic_env.questions.procedural.sets import ProceduralSet
+from socratic_env.questions.procedural.template import TEMPLATES
 
 __all__ = ["TEMPLATES", "ProceduralSet"]
 

@@ -13,13 +13,12 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import combinations
-from operator import eq
 from types import CodeType
 from typing import Any, TypeAlias
 
 from socratic_env.errors import QuestionError, unknown
-from socratic_env.questions.base import QuestionSet, choice_system
+from socratic_env.questions.base import choice_system
+from socratic_env.questions.procedural.distractors import Value, Worked, apart, distractors
 from socratic_env.types import AnswerKind, Mistake, Option, Question
 
 _LETTERS = "ABCD"
@@ -34,20 +33,14 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "lg": math.log10,
     "exp": math.exp,
 }
-Value: TypeAlias = "float | str"
-"""What a step works out: a number, or a text such as a sequence."""
 Draw: TypeAlias = Callable[[random.Random], dict[str, Any]]
 """Parameters of an item from a random generator."""
 
 LEVELS = ("easy", "medium", "hard")
-_ID = re.compile(r"(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<split>[^/]+)/(?P<number>0|[1-9][0-9]{0,5})")
 _MOST_DRAWS = 10_000
 _LARGEST_PLAIN = 1e9
-_LIKENESS = 0.02  # options closer than this share of their size would look like rounding
-_MOST_TEXTS = 7  # mistakes among which the text options of an item are picked
 _ROUNDING = 9  # digits after the point at which whole steps are told from others
 _FEWEST_MISTAKES = 3  # an item on which hardly any mistake shows teaches nothing
-_ITEMS_PER_TEMPLATE = 1_000_000
 _TEST_SHARE = 10  # one parameter set in so many belongs to the test split
 
 
@@ -239,7 +232,7 @@ class Template:
         hints, numbers = self._told[slip]
         return truth in hints if isinstance(truth, str) else float(self.shown(truth)) in numbers
 
-    def _worked_slips(self, parameters: dict[str, Any], truth: Value) -> list[Worked]:
+    def _worked_slips(self, parameters: dict[str, Any], truth: Value) -> list[Worked[Slip]]:
         worked = []
         for slip in self.slips:
             if self._tells(slip, truth):
@@ -260,7 +253,7 @@ class Template:
         mistakes = [
             self.mistake(slip, wrong_lines, self.shown(wrong))
             for slip, wrong, wrong_lines in self._worked_slips(parameters, truth)
-            if _apart(wrong, truth, self.rel_tol)
+            if apart(wrong, truth, self.rel_tol)
         ]
         if len(mistakes) < _FEWEST_MISTAKES:
             return None
@@ -268,7 +261,7 @@ class Template:
 
     def _choice(self, rng: random.Random, parameters: dict[str, Any]) -> dict[str, Any] | None:
         value, lines = self.work(parameters)
-        chosen = _distractors(rng, value, self._worked_slips(parameters, value))
+        chosen = distractors(rng, value, self._worked_slips(parameters, value))
         if chosen is None:
             return None
         entries: list[tuple[Slip | None, Value, list[str]]] = [(None, value, lines), *chosen]
@@ -289,65 +282,6 @@ class Template:
             "solution": solution,
             "mistakes": tuple(mistakes),
         }
-
-
-Worked: TypeAlias = tuple[Slip, Value, list[str]]
-"""A slip, what it leads to, and its lines of reasoning."""
-
-
-def _distractors(rng: random.Random, truth: Value, worked: list[Worked]) -> list[Worked] | None:
-    """Three mistakes that differ from the truth and from each other, numbers so chosen that the
-    truth's rank by size is even and its sign tells nothing."""
-    rng.shuffle(worked)
-    distinct: list[Worked] = []
-    for entry in worked:
-        others = [truth, *(value for _, value, _ in distinct)]
-        if all(_apart(entry[1], other, _LIKENESS) for other in others):
-            distinct.append(entry)
-    if isinstance(truth, str):
-        return _texts(rng, truth, distinct)
-    numbers = [(entry, entry[1]) for entry in distinct if not isinstance(entry[1], str)]
-    below = [entry for entry, value in numbers if value < truth and value * truth > 0]
-    above = [entry for entry, value in numbers if value > truth and value * truth > 0]
-    ranks = [rank for rank in range(4) if rank <= len(below) and 3 - rank <= len(above)]
-    if not ranks:
-        return None
-    rank = rng.choice(ranks)
-    return below[:rank] + above[: 3 - rank]
-
-
-def _likeness(one: str, other: str) -> int:
-    ends = sum(map(eq, one, other)) + sum(map(eq, reversed(one), reversed(other)))
-    return ends + sum(min(one.count(letter), other.count(letter)) for letter in set(one))
-
-
-def _rank(truth: float, others: list[float]) -> float:
-    return sum((other > truth) + (other == truth) / 2 for other in others)
-
-
-def _texts(rng: random.Random, truth: str, distinct: list[Worked]) -> list[Worked] | None:
-    """Three mistakes so chosen that the truth's ranks by length and by likeness to the others,
-    of which it is the common origin, are even."""
-    texts = [truth, *(str(value) for _, value, _ in distinct[:_MOST_TEXTS])]
-    alike = [[float(_likeness(one, other)) for other in texts] for one in texts]
-    wanted, wanted_length = rng.randrange(4), rng.randrange(4)
-    chosen, least = None, math.inf
-    for three in combinations(range(1, len(texts)), 3):
-        four = (0, *three)
-        sums = [sum(alike[i][j] for j in four if j != i) for i in four]
-        rank = _rank(sums[0], sums[1:])
-        length = _rank(len(truth), [len(texts[i]) for i in three])
-        miss = abs(rank - wanted) + abs(length - wanted_length)
-        if miss < least:
-            chosen, least = [distinct[i - 1] for i in three], miss
-    return chosen
-
-
-def _apart(one: Value, other: Value, likeness: float) -> bool:
-    """Whether two values differ: as texts, or by more than a share of the larger one."""
-    if isinstance(one, str) or isinstance(other, str):
-        return one != other
-    return abs(one - other) > likeness * max(abs(one), abs(other))
 
 
 def _split_of(name: str, parameters: Mapping[str, Any]) -> str:
@@ -391,45 +325,3 @@ def register(template: Template) -> Template:
         raise QuestionError(f"template {template.name!r} is registered twice in {template.family!r}")
     family[template.name] = template
     return template
-
-
-class ProceduralSet(QuestionSet):
-    """The items of a family, interleaved by template; a million for each."""
-
-    def __init__(self, family: str, domain: str | None, split: str, level: str | None = None) -> None:
-        templates = TEMPLATES[family].values()
-        self._templates = [t for t in templates if domain is None or t.domain == domain]
-        self._split = split
-        if not self._templates:
-            raise QuestionError(
-                f"questions {family!r} has nothing of domain {domain!r}; its domains are: "
-                + ", ".join(sorted({t.domain for t in templates}))
-            )
-        if level is not None:
-            levels = {name for template in self._templates for name in template.draws}
-            if level not in levels:
-                raise unknown(f"level of questions {family!r}:", level, levels, QuestionError)
-            self._templates = [t for t in self._templates if level in t.draws]
-        self._level = level
-
-    def __len__(self) -> int:
-        return len(self._templates) * _ITEMS_PER_TEMPLATE
-
-    def __getitem__(self, index: int) -> Question:
-        if not 0 <= index < len(self):
-            raise IndexError(f"item {index} is none of 0..{len(self) - 1}")
-        number, place = divmod(index, len(self._templates))
-        template = self._templates[place]
-        if self._level is not None:  # the items of one level lie this far apart
-            levels = tuple(template.draws)
-            number = (number * len(levels) + levels.index(self._level)) % _ITEMS_PER_TEMPLATE
-        return template.item(self._split, number)
-
-    def find(self, question_id: str) -> Question:
-        """The item of an id such as "physics/horizontal_throw/train/12"."""
-        match = _ID.fullmatch(question_id) if isinstance(question_id, str) else None
-        if match is not None and match["split"] == self._split:
-            for template in self._templates:
-                if (template.domain, template.name) == (match["domain"], match["name"]):
-                    return template.item(self._split, int(match["number"]))
-        raise QuestionError(f"no question {question_id!r}; ids look like {self[0].id}")
