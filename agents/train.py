@@ -25,10 +25,10 @@ from agents.evaluate import Evaluation, bootstrap_interval
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.report import write_report
-from agents.rollout import Chat
 from agents.runlog import CHECKPOINTS, CONFIG, EVALUATIONS, RunLog, read_lines
 from agents.students import make_model, make_tokenizer, sample_texts, warm_start
 from agents.trainer import Evaluator, make_env, train
+from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.questions import QuestionSet, load_questions
 

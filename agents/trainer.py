@@ -22,9 +22,10 @@ from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sample, Sampling
-from agents.rollout import Chat, mixed_seed, rollout
+from agents.rollout import mixed_seed, rollout
 from agents.runlog import RunLog
 from agents.sdpo import demonstrations, teacher_messages
+from socratic_env.chat import Chat
 from socratic_env.questions import QuestionSet
 from socratic_env.types import StopReason, Usage
 from socratic_env.vector import SocraticVectorEnv

@@ -9,7 +9,7 @@ import torch
 from agents.batching import Row, padded, token_statistics
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
-from agents.rollout import Chat
+from socratic_env.chat import Chat
 from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.questions import load_questions
 

@@ -7,8 +7,9 @@ import pytest
 import socratic_env  # noqa: F401
 from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.records import Completion, Sampling
-from agents.rollout import Chat, rollout
+from agents.rollout import rollout
 from agents.trainer import batch_of_questions
+from socratic_env.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
 
