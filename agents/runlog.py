@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation
+from agents.records import RolloutBatch
 from socratic_env.errors import ConfigurationError
 from socratic_env.types import Episode, Guidance
 
@@ -62,6 +64,14 @@ class RunLog:
         accuracy = {str(k): result.per_question(k).tolist() for k in attempts}
         record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
         self._write(self._evaluations, {**record, "accuracy": accuracy})
+
+    def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
+        """The samples of a batch that could not be learnt from, as JSON lines; the file."""
+        path = self.folder / f"failed-batch-{step:06d}.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for sample in batch.samples:
+                file.write(json.dumps(asdict(sample)) + "\n")
+        return path
 
     def close(self) -> None:
         """Close all files."""

@@ -19,7 +19,7 @@ import numpy as np
 from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation, bootstrap_interval, evaluate
-from agents.learner import Learner
+from agents.learner import Learner, NonFiniteError
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sample, Sampling
 from agents.rollout import mixed_seed, rollout
@@ -66,11 +66,15 @@ def train(
         sampled = time.perf_counter()
 
         metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
-        learnt = learn(batch, learner, chat, config)
+        try:
+            learnt = learn(batch, learner, chat, config)
+        except NonFiniteError as error:
+            place = log.failed_batch(step + 1, batch)
+            raise NonFiniteError(f"step {step + 1}: {error}; its batch is saved in {place}") from None
         metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
         updated = time.perf_counter()
         if learnt:
-            policy.load_weights(learner.model.named_parameters())
+            policy.load_weights(learner.weights().items())
 
         end = time.perf_counter()
         metrics |= {"seconds_rollout": sampled - start, "seconds_learn": updated - sampled,
