@@ -21,13 +21,14 @@ Limits = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Line:
-    """One metric, drawn: an SVG path, the path of its band ("" for none), dots if there are few points,
-    and its last value."""
+    """One metric, drawn: an SVG path, the path of its band ("" for none), its last value, and where there
+    are few points, a dot (x, y) and a whisker (x, top, bottom) for each."""
 
     metric: str
     path: str
     band: str
     dots: Sequence[tuple[float, float]]
+    whiskers: Sequence[tuple[float, float, float]]
     last: str
 
 
@@ -80,7 +81,7 @@ def line_chart(records: Records, names: Mapping[str, str], limits: Limits = (Non
     drawn = {metric: points for metric, points in series.items() if any(points)}
     values = [v for points in drawn.values() for p in points if p for v in (p.low, p.high)]
     middles = [(group[0]["step"] + group[-1]["step"]) / 2 for group in groups]
-    x_low, x_high = middles[0], middles[-1]
+    x_low, x_high = present[0]["step"], present[-1]["step"]
     if x_low == x_high:
         x_low, x_high = x_low - 0.5, x_high + 0.5
     y_low, y_high, y_size = _ends(min(values), max(values), limits)
@@ -108,7 +109,7 @@ def number(value: float, digits: int = 3) -> str:
         ((size, suffix) for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= size),
         (1.0, ""),
     )
-    whole = len(str(int(abs(value / size))))
+    whole = len(str(round(abs(value / size))))
     mantissa, exponent, power = f"{value / size:.{max(digits, whole)}g}".partition("e")
     return mantissa + (f"e{int(power)}" if exponent else "") + suffix
 
@@ -159,12 +160,13 @@ def _line(
     found = [(x, p) for x, p in zip(xs, points, strict=True) if p]
     there = [f"{x} {y(p.high)}" for x, p in found]
     back = [f"{x} {y(p.low)}" for x, p in reversed(found)]
-    banded = any(p.high > p.low for _, p in found)
+    banded, few = any(p.high > p.low for _, p in found), len(found) <= _FEW_POINTS
     return Line(
         metric=metric,
         path="M" + "L".join(f"{x} {y(p.value)}" for x, p in found),
         band="M" + "L".join(there + back) + "Z" if banded else "",
-        dots=[(x, y(p.value)) for x, p in found] if len(found) <= _FEW_POINTS else [],
+        dots=[(x, y(p.value)) for x, p in found] if few else [],
+        whiskers=[(x, y(p.high), y(p.low)) for x, p in found] if few and banded else [],
         last=number(found[-1][1].value),
     )
 

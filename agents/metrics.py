@@ -41,8 +41,8 @@ DEFINITIONS: Mapping[str, str] = {
     "seconds_rollout": "Wall time of sampling and teaching.",
     "seconds_learn": "Wall time of the update.",
     "seconds_sync": "Wall time of handing the new weights to the sampler.",
-    "sampled_per_second": "Response tokens sampled per second of rollout, the teacher's time included.",
-    "trained_per_second": "Response tokens learnt from per second of update.",
+    "tokens_per_second_sampled": "Response tokens sampled per second of rollout, the teacher's time in it.",
+    "tokens_per_second_trained": "Response tokens learnt from per second of update.",
     # learner.py
     "loss": "The loss that is minimised, mean over the optimizer steps.",
     "grad_norm": "Norm of the gradient before it is clipped, mean over the optimizer steps.",
@@ -58,15 +58,15 @@ DEFINITIONS: Mapping[str, str] = {
     "distilled": "Share of the attempts for which a sibling's solution could be shown.",
     # evaluation: "sampled" at the training temperature, "greedy" at temperature 0
     "sampled_unassisted": "Share of sampled first attempts that are right (avg@n).",
-    "sampled_unassisted_*": "The same for the questions of *.",
+    "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
     "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
-    "sampled_guided_*": "The same for the questions of *.",
+    "sampled_guided_*": "Share of sampled episodes on questions of * that are solved within all attempts.",
     "sampled_correction_rate": "Share of sampled second attempts that are right.",
     "sampled_pass_*": "Chance that at least one of * sampled first attempts is right.",
     "greedy_unassisted": "Share of greedy first attempts that are right.",
-    "greedy_unassisted_*": "The same for the questions of *.",
+    "greedy_unassisted_*": "Share of greedy first attempts on questions of * that are right.",
     "greedy_guided": "Share of greedy episodes that are solved within all attempts.",
-    "greedy_guided_*": "The same for the questions of *.",
+    "greedy_guided_*": "Share of greedy episodes on questions of * that are solved within all attempts.",
     "greedy_correction_rate": "Share of greedy second attempts that are right.",
     "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p); unbiased.",
     "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p); unbiased.",
@@ -151,8 +151,8 @@ def time_metrics(metrics: Mapping[str, float], rollout: float, learn: float, syn
         "seconds_learn": learn,
         "seconds_sync": sync,
         "seconds": rollout + learn + sync,
-        "sampled_per_second": metrics["response_tokens"] / rollout,
+        "tokens_per_second_sampled": metrics["response_tokens"] / rollout,
     }
     if "trained_tokens" in metrics:
-        times["trained_per_second"] = metrics["trained_tokens"] / learn
+        times["tokens_per_second_trained"] = metrics["trained_tokens"] / learn
     return times

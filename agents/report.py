@@ -90,7 +90,7 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
             "seconds": "all", "seconds_rollout": "rollout", "seconds_learn": "update",
             "seconds_sync": "weights"}),
         Panel("Throughput", "tokens per second", {
-            "sampled_per_second": "sampled", "trained_per_second": "learnt from"}),
+            "tokens_per_second_sampled": "sampled", "tokens_per_second_trained": "learnt from"}),
         Panel("Tokens of a step", "tokens", {
             "response_tokens": "student", "teacher_tokens": "teacher"}),
         Panel("Cost of a step", "money", {"teacher_cost": "teacher"}),
