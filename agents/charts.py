@@ -21,14 +21,13 @@ Limits = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Line:
-    """One metric, drawn: an SVG path, the path of its band ("" for none), its last value, and where there
-    are few points, a dot (x, y) and a whisker (x, top, bottom) for each."""
+    """One metric, drawn: an SVG path, the path of its band ("" for none; of a lone point it is the height
+    of its interval), its last value, and dots where there are few points."""
 
     metric: str
     path: str
     band: str
     dots: Sequence[tuple[float, float]]
-    whiskers: Sequence[tuple[float, float, float]]
     last: str
 
 
@@ -160,13 +159,12 @@ def _line(
     found = [(x, p) for x, p in zip(xs, points, strict=True) if p]
     there = [f"{x} {y(p.high)}" for x, p in found]
     back = [f"{x} {y(p.low)}" for x, p in reversed(found)]
-    banded, few = any(p.high > p.low for _, p in found), len(found) <= _FEW_POINTS
+    banded = any(p.high > p.low for _, p in found)
     return Line(
         metric=metric,
         path="M" + "L".join(f"{x} {y(p.value)}" for x, p in found),
         band="M" + "L".join(there + back) + "Z" if banded else "",
-        dots=[(x, y(p.value)) for x, p in found] if few else [],
-        whiskers=[(x, y(p.high), y(p.low)) for x, p in found] if few and banded else [],
+        dots=[(x, y(p.value)) for x, p in found] if len(found) <= _FEW_POINTS else [],
         last=number(found[-1][1].value),
     )
 
