@@ -13,7 +13,8 @@ from scripted import choice_question
 
 from agents import charts, report
 from agents.metrics import definition, teacher_metrics, time_metrics, wildcard
-from agents.report import SECTIONS, samples, write_report
+from agents.panels import SECTIONS
+from agents.report import samples, write_report
 from agents.runlog import read_lines
 from agents.summary import changes, spent
 from socratic_env.cli import main
