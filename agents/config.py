@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import tyro
+
 from agents.advantages import ESTIMATORS
 from agents.losses import PolicyLoss
 from agents.sdpo import Distillation
@@ -19,6 +21,8 @@ from socratic_env.errors import ConfigurationError, unknown
 class TrainConfig:
     """SocraticPO training of a student (Algorithm 1)."""
 
+    preset: tyro.conf.Suppress[str] = "tiny"
+    """Preset that the settings started from; `--preset` sets it."""
     run_dir: Path | None = None
     """Folder for everything the run writes, new or empty; by default runs/<preset>-<date>-<time>."""
     env: str = "SocraticSciKnow-v0"

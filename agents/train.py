@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 import transformers
 import tyro
@@ -22,17 +21,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agents import parallel
 from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint, save_model
 from agents.config import PRESETS, TrainConfig
-from agents.evaluate import Evaluation, bootstrap_interval
+from agents.evaluate import Evaluation
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.pretrained import smollm2
 from agents.report import write_report
-from agents.runlog import CHECKPOINTS, CONFIG, EVALUATIONS, RunLog, read_lines
+from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
 from agents.students import make_model, make_tokenizer, sample_texts, warm_start
+from agents.summary import changes
 from agents.trainer import Evaluator, make_env, train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.runs import CONFIG, REPORT
 
 console = Console(stderr=True)
 
@@ -44,7 +45,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Path | None]:
     preset, resume = chosen.get("--preset", "tiny"), chosen.get("--resume")
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
-    default = PRESETS[preset]
+    default = replace(PRESETS[preset], preset=preset)
     folder = Path(resume) if resume is not None else None
     if folder is not None:
         if not (folder / CONFIG).is_file():
@@ -150,6 +151,7 @@ def run(
         evaluator = Evaluator(config, environments, policy, chat, log)
         if not read_lines(log.folder / EVALUATIONS):
             show(progress.console, 0, evaluator(0))
+        write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
         bar = progress.add_task("training", total=config.steps, completed=first, status="")
         for step, metrics in enumerate(train(config, env, policy, chat, learner, log, first), first + 1):
             status = (
@@ -160,13 +162,13 @@ def run(
             if step % config.eval_every == 0 or step == config.steps:
                 show(progress.console, step, evaluator(step))
                 place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
+                write_report(log.folder)
     evaluator.close()
     policy.close()
     parallel.dismiss()
-    report = write_report(log.folder)
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
-    console.print(f"report: {report.resolve()}", highlight=False, soft_wrap=True)
+    console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
 
 
@@ -277,23 +279,11 @@ def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
 def summary(folder: Path) -> None:
     """Accuracy before and after, and the paired change, with 95 % intervals over questions."""
     records = read_lines(folder / EVALUATIONS)
-    ways = {way: [r["accuracy"] for r in records if r["way"] == way] for way in ("sampled", "greedy")}
-    attempts = max(ways["sampled"][0], key=int)
-    print(f"\nheld-out accuracy, {len(ways['sampled'][0]['1'])} questions, 95 % intervals")
-    for name, way, k in (
-        ("unassisted, sampled", "sampled", "1"),
-        ("unassisted, greedy", "greedy", "1"),
-        (f"guided, {attempts} attempts", "sampled", attempts),
-    ):
-        old, new = np.array(ways[way][0][k]), np.array(ways[way][-1][k])
-        shown = [
-            f"{v.mean():.3f} [{low:.3f}, {high:.3f}]"
-            for v in (old, new)
-            for low, high in [bootstrap_interval(v)]
-        ]
-        low, high = bootstrap_interval(new - old)
-        print(f"{name:<20} {shown[0]}  ->  {shown[1]}   change {100 * (new - old).mean():+.1f} "
-              f"[{100 * low:+.1f}, {100 * high:+.1f}] points")  # fmt: skip
+    print(f"\nheld-out accuracy, {len(records[0]['accuracy']['1'])} questions, 95 % intervals")
+    for row in changes(records):
+        before, after = (f"{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (row.before, row.after))
+        mean, low, high = (100 * value for value in (row.change.mean, row.change.low, row.change.high))
+        print(f"{row.name:<20} {before}  ->  {after}   change {mean:+.1f} [{low:+.1f}, {high:+.1f}] points")
 
 
 if __name__ == "__main__":
