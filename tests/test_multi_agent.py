@@ -179,7 +179,7 @@ class Parallel:
         return seen[0], reward, terminated[STUDENT], truncated[STUDENT], seen[1]
 
 
-def batch(face, teacher, tracker, rows=8, rounds=3, **kwargs):
+def batch(face, teacher, tracker, rows=8, rounds=4, **kwargs):
     """All that the student of several environments in lockstep sees, and the guidance kept on them."""
     envs = [face(teacher(), **kwargs) for _ in range(rows)]
     rng, log = random.Random(0), []
@@ -188,7 +188,7 @@ def batch(face, teacher, tracker, rows=8, rounds=3, **kwargs):
         for row, each in enumerate(envs):
             if shared is not None:
                 each.env.reset(options={"tracker": shared})
-            log.append(each.reset(row if number == 0 else None))
+            log.append(each.reset(None if number in (1, 2) else row + number))
         active = list(envs)
         while active:
             for each in list(active):
@@ -393,8 +393,8 @@ def test_the_baseline_is_the_correction_rate_before(shared):
 
 
 def test_last_gives_each_agent_what_it_earned_since_its_turn():
-    env, _ = taught(False, CLEAN, False, leak_penalty=0.5, max_attempts=3)
-    assert env.last()[1:4] == (0, False, False)
+    env, _ = taught(False, LEAK, False, leak_penalty=0.5, max_attempts=3)
+    assert env.last()[1:4] == (-0.5, False, False)
     env.step(LEAK)
     env.step(right(QUESTION))
     earned = {}
