@@ -16,6 +16,7 @@ The dataset's prompts are ids of the environment's questions; the environment ha
 generation batch (per_device_train_batch_size * steps_per_generation rows) is one batch of the
 environment, so the statistics of reward decay and whitening are over it, whatever TRL splits it into.
 `max_completion_length` bounds an attempt; the environment's `max_context_chars` bounds an episode.
+With `use_vllm=True` TRL's engine samples; TRL cannot load new weights into vLLM's CPU build.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class SocraticGRPOTrainer(GRPOTrainer):
 
     Advantages are those of REINFORCE++ (`socratic_env.advantages.whitened`) over all attempts of the
     generation batch, as a (B, T) tensor in place of TRL's (B,), which TRL's losses take and which
-    TRL shuffles and splits with its rows. They are 0 on guidance and padding.
+    TRL shuffles and splits with its rows. They are 0 on guidance and padding. TRL's table of
+    completions (`log_completions`) goes on to show TRL's own.
     """
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
