@@ -169,7 +169,8 @@ def test_two_processes_learn_what_one_does(tmp_path, tiny_student, settings):
     """FSDP2 over gloo: the same episodes, losses and weights, and a checkpoint that either can go on with."""
     options = [
         *SMALL, "--policy", "transformers", "--student", str(tiny_student[2]), "--steps", "2",
-        "--micro-batch-tokens", "500", "--questions-per-step", "32", "--questions-per-minibatch", "16", *settings,
+        "--micro-batch-tokens", "500",
+        "--questions-per-step", "32", "--questions-per-minibatch", "16", *settings,
     ]  # fmt: skip
     assert train.main([*options, "--run-dir", str(tmp_path / "one")]) == 0
 
