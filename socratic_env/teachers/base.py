@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from socratic_env.dialogue import Dialogue
+from socratic_env.errors import ConfigurationError
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.types import Guidance, Question
 
@@ -32,6 +33,17 @@ def without_thinking(text: str) -> str:
     if closed and "<think>" in thoughts:
         rest = thoughts.partition("<think>")[0] + rest
     return rest.partition("<think>")[0].strip()
+
+
+def endpoint_key(who: str, variable: str) -> str:
+    """The key in an environment variable, "none" without one; errors name `who`, never the key."""
+    key = os.environ.get(variable, "").strip() or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(
+            f"{who}: the key in {variable} holds characters that no HTTP header can carry; set that "
+            "environment variable again"
+        )
+    return key
 
 
 class Teacher(ABC):
