@@ -54,12 +54,15 @@ def test_lists_pass() -> None:
     check_questions(GOOD[:1])
 
 
-def test_published_rows_pass_or_are_named() -> None:
+def test_published_rows_are_checked() -> None:
     data = shared_data() / "sciknoweval"
     if not data.is_dir():
         pytest.skip(f"no real rows at {data}; set SOCRATIC_SHARED to their folder's parent")
     test = load_questions(data, "chemistry", "test")
     check_questions(load_questions(data, "chemistry", "train"), held_out=test, number=100)
+    row = load_questions(data, "physics").find("physics/train/279")  # ".. The answer is 0.15. Which .."
+    with pytest.raises(CheckError, match=r"its text tells the answer \(number\)"):
+        check_questions([row])
 
 
 # -- sets that fail ------------------------------------------------------------------------
