@@ -38,9 +38,7 @@ def worked(reasoning: str, answer: str) -> str:
 
 def main() -> None:
     """Check both verifiers, then judge two replies by the sound one."""
-    check_verifier(
-        with_working, form=lambda reasoning, answer: reply("Six words of working stand here.", answer)
-    )
+    check_verifier(with_working, form=worked)
     print("check_verifier: fine")
     try:
         check_verifier(last_letter, form=lambda reasoning, answer: f"{reasoning} So it is {answer}")
