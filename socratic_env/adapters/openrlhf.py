@@ -55,7 +55,7 @@ class SocraticInstance(AgentInstanceBase):
             "environment_feedback": "" if done else self._feedback(messages(dialogue)[-1]["content"]),
             "done": done,
             "sampling_params": state_dict.get("sampling_params"),
-            "extra_logs": {name: torch.tensor(v) for name, v in self._stream.metrics(dialogue).items()},
+            "extra_logs": self._stream.metrics(dialogue),
         }
 
     def _feedback(self, guidance: str) -> str:
