@@ -115,7 +115,11 @@ def shared_stream(arguments: Mapping[str, Any]) -> EpisodeStream:
             f"the settings {dict(arguments)!r:.200} cannot be shared: {error}; use names, numbers and "
             "specs, as in a configuration file"
         ) from None
-    return _stream(text)
+    with _one_maker:
+        return _stream(text)
+
+
+_one_maker = threading.Lock()
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import Any
 import verifiers.v1 as vf
 
 from socratic_env.dialogue import cut
-from socratic_env.questions import load_questions
+from socratic_env.questions import QuestionList, load_questions
 from socratic_env.stream import EpisodeStream
 
 
@@ -38,9 +38,10 @@ class SocraticTaskset(vf.Taskset[vf.Task, SocraticTasksetConfig]):
     def __init__(self, config: SocraticTasksetConfig) -> None:
         super().__init__(config)
         self.questions = load_questions(config.questions, config.domain, config.split, config.exclude)
+        self.INFINITE = not isinstance(self.questions, QuestionList)  # millions: verifiers asks for `-n`
 
     def load(self) -> Iterator[vf.Task]:
-        """The questions in order; generated sets have millions, so take some (`-n`)."""
+        """The questions in order."""
         for index in range(len(self.questions)):
             question = self.questions[index]
             data = vf.TaskData(id=question.id, prompt=question.text, system_prompt=question.system or None)

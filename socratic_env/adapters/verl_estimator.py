@@ -20,7 +20,7 @@ from socratic_env.rewards import decayed_means
 def socratic_advantages(
     token_level_rewards: torch.Tensor,
     response_mask: torch.Tensor,
-    config: Any = None,  # noqa: ARG001
+    config: Any = None,
     index: Any = None,  # noqa: ARG001
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(advantages, decayed rewards), both (B, T), of the episodes of one batch.
@@ -33,8 +33,16 @@ def socratic_advantages(
     Args:
         token_level_rewards: (B, T); a row sums to 1 if the episode was solved, else to 0.
         response_mask: (B, T); 1 on the student's tokens, 0 on guidance and padding.
-        config, index: what verl passes to every estimator; not used.
+        config: verl's `algorithm` settings.
+        index: what verl passes to every estimator; not used.
     """
+    correction = config.get("rollout_correction") if config is not None else None
+    rejection = correction.get("rollout_rs") if correction is not None else None
+    if rejection:
+        raise ConfigurationError(
+            f"algorithm.rollout_correction.rollout_rs is {rejection!r}; leave it out: it makes holes in the "
+            "mask, which read as further attempts"
+        )
     mask_BT = response_mask.bool()
     begins_BT = mask_BT & ~pad(mask_BT, (1, 0))[:, :-1]
     number_BT = begins_BT.cumsum(1) * mask_BT  # the attempt of a token, from 1; 0 for none

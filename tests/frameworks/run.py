@@ -62,7 +62,8 @@ def main() -> int:
     start = time.monotonic()
     python = build(name, framework)
     built = time.monotonic()
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    path = os.pathsep.join(str(folder) for folder in (ROOT, HERE.parent, HERE))  # for worker processes
+    env = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
     status = subprocess.run([python, "-m", "pytest", "-q", HERE / tests], cwd=ROOT, env=env).returncode
     print(f"{framework}: environment {built - start:.0f} s, tests {time.monotonic() - built:.0f} s")
     return status

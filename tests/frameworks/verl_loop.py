@@ -1,9 +1,10 @@
-"""The adapter for verl, run with verl's own dataset, agent loop worker and trainer functions.
+"""The adapter for verl, run with verl's own dataset, agent loop workers and trainer functions.
 
 Not collected by default: `python tests/frameworks/run.py verl` runs it in an environment of its own.
 """
 
 import asyncio
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,15 +12,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 import torch
+import transfer_queue
 import verl
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from scripted import says
+from transformers import PreTrainedTokenizerFast
 from verl import DataProto
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.reward import extract_reward
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
+from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+from verl.utils import tensordict_utils
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 from verl.workers.rollout.replica import TokenOutput
@@ -94,17 +102,21 @@ def settings(student, tmp_path, *overrides):
         )
 
 
-def play(config, solved_at, tmp_path):
-    """A batch as verl makes it, and the server that was asked."""
+def load(config, tokenizer, folder):
+    """A batch of questions as verl's data loader gives it."""
     columns = rows(QUESTIONS, COUNT, agent_name="socratic", data_source="socratic")
-    pq.write_table(pa.Table.from_pylist(columns), tmp_path / "train.parquet")
+    pq.write_table(pa.Table.from_pylist(columns), folder / "train.parquet")
+    dataset = RLHFDataset(str(folder / "train.parquet"), tokenizer, config.data)
+    uids = np.array([f"question{i}" for i in range(COUNT)], dtype=object)
+    return collate_fn([dataset[i] for i in range(COUNT)]) | {"uid": uids}
+
+
+def play(config, solved_at, folder):
+    """A batch of episodes, and the server that was asked."""
     worker = AgentLoopWorker(config, llm_client=None)
     server = worker.llm_client = ScriptedServer(worker.tokenizer, solved_at)
-    dataset = RLHFDataset(str(tmp_path / "train.parquet"), worker.tokenizer, config.data)
-    batch = DataProto.from_single_dict(collate_fn([dataset[i] for i in range(COUNT)]))
-    batch.non_tensor_batch["uid"] = np.array([str(i) for i in range(COUNT)], dtype=object)
-    batch = batch.repeat(ROLLOUTS, interleave=True)
-    return asyncio.run(worker.generate_sequences(batch)), server
+    batch = DataProto.from_single_dict(load(config, worker.tokenizer, folder))
+    return asyncio.run(worker.generate_sequences(batch.repeat(ROLLOUTS, interleave=True))), server
 
 
 def attempts_of(mask):
@@ -218,10 +230,14 @@ def test_a_long_question_is_refused_not_cut(student, tmp_path):
         play(config, lambda *_: 1, tmp_path)
 
 
-def test_rewards_that_were_changed_are_refused():
-    estimate = get_adv_estimator_fn("socratic")
+def test_settings_that_break_the_estimator_are_refused(student, tmp_path):
+    estimate, mask = get_adv_estimator_fn("socratic"), torch.ones(1, 2, dtype=torch.long)
     with pytest.raises(ConfigurationError, match="use_kl_in_reward=False"):
-        estimate(torch.tensor([[0.0, 0.9]]), torch.ones(1, 2, dtype=torch.long))
+        estimate(torch.tensor([[0.0, 0.9]]), mask)
+    rejecting = settings(student, tmp_path, "algorithm.rollout_correction.rollout_rs=token_k1").algorithm
+    for config in (rejecting, omega_conf_to_dataclass(rejecting)):
+        with pytest.raises(ConfigurationError, match="rollout_rs is 'token_k1'"):
+            estimate(torch.tensor([[0.0, 1.0]]), mask, config=config)
 
 
 def test_rows_without_an_attempt_change_nothing():
@@ -232,3 +248,52 @@ def test_rows_without_an_attempt_change_nothing():
     alone, _ = estimate(rewards, mask)
     padded, _ = estimate(torch.cat([rewards, empty]), torch.cat([mask, empty.long()]))
     assert torch.equal(padded, torch.cat([alone, empty]))
+
+
+@pytest.fixture
+def cluster():
+    """Ray and verl's TransferQueue on this machine."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    transfer_queue.init(OmegaConf.create({"backend": {"SimpleStorage": {"num_data_storage_units": 1}}}))
+    yield
+    transfer_queue.close()
+    ray.shutdown()
+
+
+def test_the_default_trainer_s_rollouts_give_the_same_advantages(student, tmp_path, cluster):
+    """What its trainer does around `generate_sequences` and `_compute_advantage`, in a worker process."""
+    config = settings(
+        student,
+        tmp_path,
+        f"actor_rollout_ref.rollout.n={ROLLOUTS}",
+        "actor_rollout_ref.rollout.agent.num_workers=1",
+    )
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(student)
+    batch = tensordict_utils.get_tensordict(load(config, tokenizer, tmp_path))
+    tensordict_utils.assign_non_tensor_data(batch, "global_steps", 1)
+    manager = AgentLoopManagerTQ.create(config, ScriptedServer(tokenizer, solved_at))
+    pending = {"is_prompt": True, "status": "pending", "global_steps": 1}
+    transfer_queue.kv_batch_put(keys=list(batch["uid"]), partition_id="train", tags=[pending] * COUNT)
+    manager.generate_sequences(batch)
+    deadline = time.monotonic() + 240
+    statuses = {}
+    while [statuses.get(uid) for uid in batch["uid"]] != ["finished"] * COUNT:
+        assert "failure" not in statuses.values()
+        assert time.monotonic() < deadline, statuses
+        time.sleep(0.2)
+        statuses = {key: tag.get("status") for key, tag in transfer_queue.kv_list("train")["train"].items()}
+    keys = [key for key, status in statuses.items() if status == "success"]
+    assert len(keys) == COUNT * ROLLOUTS
+
+    fields = ["response_mask", "rm_scores", "extra_fields"]
+    data = transfer_queue.kv_batch_get(keys=keys, partition_id="train", select_fields=fields)
+    scores = [extra["turn_scores"] for extra in data.pop("extra_fields").tolist()]
+    data = DataProto(batch=data.to_padded_tensor())
+    data.batch["token_level_rewards"] = data.batch["rm_scores"]
+    data = compute_advantage_for_multi_trajectories(data, keys, "socratic", config=config.algorithm)
+    rewards, advantages = reference()
+    expected = {(len(row), row[-1] > 0): values for row, values in zip(rewards, advantages, strict=True)}
+    for row, verdicts in enumerate(scores):
+        spans = attempts_of(data.batch["response_mask"][row])
+        for span, value in zip(spans, expected[len(verdicts), verdicts[-1] > 0], strict=True):
+            assert data.batch["advantages"][row][span].numpy() == pytest.approx(value, abs=1e-6)
