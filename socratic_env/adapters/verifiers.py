@@ -65,16 +65,15 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
 
     def __init__(self, config: SocraticEnvConfig) -> None:
         super().__init__(config)
-        settings = (
-            "teacher",
-            "protocol",
-            "max_attempts",
-            "reward",
-            "on_teacher_failure",
-            "max_context_chars",
+        self._stream = EpisodeStream(
+            self.taskset.questions,
+            teacher=config.teacher,
+            protocol=config.protocol,
+            max_attempts=config.max_attempts,
+            reward=config.reward,
+            on_teacher_failure=config.on_teacher_failure,
+            max_context_chars=config.max_context_chars,
         )
-        arguments = {name: getattr(config, name) for name in settings}
-        self._stream = EpisodeStream(self.taskset.questions, **arguments)
 
     async def run(self, task: vf.Task, agents: vf.Agents) -> None:
         """Rewards `attempt_1` .. `attempt_K`, metrics of `EpisodeStream.metrics`, on the student's trace."""
