@@ -1,8 +1,4 @@
-"""A dialogue in token ids: exact from end to end, since text is never tokenized again.
-
-A second attempt's prompt is the first prompt, the response as sampled, and the ids of the
-guidance turn.
-"""
+"""A dialogue as token ids, exact from turn to turn: text is never tokenized again."""
 
 from __future__ import annotations
 
@@ -17,9 +13,14 @@ _SENTINEL = "\u2063reply\u2063"
 
 @dataclass(frozen=True)
 class Chat:
-    """A tokenizer's chat format in ids."""
+    """A tokenizer's chat format in ids.
+
+    history_tokens: most ids of a wrong answer that the next prompt repeats, half of them from its
+    beginning and half from its end (where the answer stands); None: all of them.
+    """
 
     tokenizer: Any
+    history_tokens: int | None = None
 
     @property
     def eos(self) -> int:
@@ -58,4 +59,10 @@ class Chat:
         """The next prompt: what was said, to the id, and the user's new message."""
         turn = self.turn(user)
         ended = bool(response) and response[-1] == self.eos and turn[:1] == [self.eos]
-        return [*prompt, *response, *(turn[1:] if ended else turn)]
+        return [*prompt, *self._kept(response), *(turn[1:] if ended else turn)]
+
+    def _kept(self, response: list[int]) -> list[int]:
+        most = self.history_tokens
+        if most is None or len(response) <= most:
+            return response
+        return response[: most // 2] + response[len(response) - (most - most // 2) :]

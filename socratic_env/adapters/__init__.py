@@ -1,1 +1,1 @@
-"""Adapters for other frameworks; each needs its framework only when it is imported."""
+"""Other people's frameworks, one file for each; a framework is needed only where its file is imported."""
