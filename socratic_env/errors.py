@@ -79,7 +79,7 @@ class TeacherDown(SocraticError):
 
 
 class RecordingError(SocraticError, ValueError):
-    """A recording cannot be read or written, or does not hold what is asked of it."""
+    """A file of guidance or episodes cannot be read or written, or does not hold what is asked of it."""
 
 
 class CheckError(SocraticError, AssertionError):
