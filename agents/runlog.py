@@ -13,8 +13,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation
+from socratic_env.episodes import episode_record
 from socratic_env.errors import ConfigurationError
-from socratic_env.types import Episode, Guidance
+from socratic_env.types import Episode
 
 CONFIG, METRICS, EPISODES, EVALUATIONS, CHECKPOINTS, REPORT = (
     "config.json", "metrics.jsonl", "episodes.jsonl", "evaluations.jsonl", "checkpoints", "report.html",
@@ -54,7 +55,8 @@ class RunLog:
     def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
         """All episodes of a batch, without their ground truth."""
         for row, episode in enumerate(episodes):
-            self._write(self._episodes, {"step": step, "row": row, **episode_record(episode)})
+            record = episode_record(episode.question, episode.attempts, episode.rewards, episode.stop)
+            self._write(self._episodes, {"step": step, "row": row, **record})
 
     def evaluation(self, step: int, way: str, result: Evaluation) -> None:
         """The accuracy of every held-out question, by attempts allowed."""
@@ -74,37 +76,6 @@ class RunLog:
     def _write(file: Any, record: Mapping[str, Any]) -> None:
         file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
         file.flush()
-
-
-def episode_record(episode: Episode) -> dict[str, Any]:
-    """An episode for JSON: what was said, judged and paid."""
-    return {
-        "question_id": episode.question.id,
-        "domain": episode.question.domain,
-        "question": episode.question.text,
-        "attempts": [
-            {
-                "text": attempt.text,
-                "correct": attempt.verdict.correct,
-                "answer": attempt.verdict.answer,
-                "verdict": attempt.verdict.reason,
-                "reward": reward,
-                **_guidance_record(attempt.guidance or Guidance()),
-            }
-            for attempt, reward in zip(episode.attempts, episode.rewards, strict=True)
-        ],
-        "stop": episode.stop.value,
-    }
-
-
-def _guidance_record(guidance: Guidance) -> dict[str, Any]:
-    return {
-        "guidance": guidance.text or None,
-        "mistake": guidance.mistake,
-        "leaks": list(guidance.leaks),
-        "blocked": guidance.blocked,
-        "fault": repr(guidance.fault) if guidance.fault is not None else None,
-    }
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
