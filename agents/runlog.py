@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
-from agents.evaluate import Evaluation
 from socratic_env.episodes import episode_record
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation import Evaluation
+from socratic_env.evaluation import number as _number
 from socratic_env.types import Episode
 
 CONFIG, METRICS, EPISODES, EVALUATIONS, CHECKPOINTS, REPORT = (
@@ -59,9 +59,9 @@ class RunLog:
             self._write(self._episodes, {"step": step, "row": row, **record})
 
     def evaluation(self, step: int, way: str, result: Evaluation) -> None:
-        """The accuracy of every held-out question, by attempts allowed."""
-        attempts = range(1, result.solved_QSK.shape[2] + 1)
-        accuracy = {str(k): result.per_question(k).tolist() for k in attempts}
+        """The accuracy of every held-out question, by attempts allowed (null: no episode is known)."""
+        attempts = range(1, result.max_attempts + 1)
+        accuracy = {str(k): [_number(x) for x in result.per_question(k).tolist()] for k in attempts}
         record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
         self._write(self._evaluations, {**record, "accuracy": accuracy})
 
@@ -98,7 +98,3 @@ def _keep_lines(path: Path, last_step: int) -> None:
         for record in kept:
             RunLog._write(file, record)
     os.replace(fresh, path)
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

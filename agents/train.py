@@ -21,15 +21,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
 from agents.config import PRESETS, TrainConfig
-from agents.evaluate import Evaluation, bootstrap_interval
+from agents.evaluate import Evaluator
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.report import write_report
 from agents.runlog import CHECKPOINTS, CONFIG, EVALUATIONS, RunLog, read_lines
 from agents.students import make_model, make_tokenizer, sample_texts, warm_start
-from agents.trainer import Evaluator, make_env, train
+from agents.teacher_distance import TeacherDistance
+from agents.trainer import make_env, train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
+from socratic_env.evaluation import Evaluation, bootstrap_interval
 from socratic_env.questions import QuestionSet, load_questions
 
 console = Console(stderr=True)
@@ -127,7 +129,12 @@ def run(
         chat = Chat(tokenizer)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
         policy = make_policy(config, place, model, tokenizer, progress)
-        evaluator = Evaluator(config, environments, policy, chat, log)
+        distance = None
+        if config.kl_reference is not None:
+            distance = TeacherDistance.load(
+                config.kl_reference, model, tokenizer, config.temperature, config.micro_batch_tokens
+            )
+        evaluator = Evaluator(config, environments, policy, chat, log, distance)
         learner = Learner(model, tokenizer.pad_token_id, config)
         first = 0
         if state is not None:
@@ -233,7 +240,7 @@ def progress_bar() -> Progress:
 def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
     """One line for an evaluation."""
     sampled, greedy = results["sampled"], results["greedy"]
-    most = sampled.solved_QSK.shape[2]
+    most = sampled.max_attempts
     out.print(
         f"step {step:4d}  held-out  unassisted {sampled.accuracy():.3f} (greedy {greedy.accuracy():.3f})  "
         f"guided {sampled.accuracy(most):.3f}  correction rate {sampled.correction_rate():.3f}",
@@ -253,14 +260,14 @@ def summary(folder: Path) -> None:
         ("unassisted, greedy", "greedy", "1"),
         (f"guided, {attempts} attempts", "sampled", attempts),
     ):
-        old, new = np.array(ways[way][0][k]), np.array(ways[way][-1][k])
+        old, new = (np.array(ways[way][i][k], dtype=float) for i in (0, -1))
         shown = [
-            f"{v.mean():.3f} [{low:.3f}, {high:.3f}]"
+            f"{np.nanmean(v):.3f} [{low:.3f}, {high:.3f}]"
             for v in (old, new)
             for low, high in [bootstrap_interval(v)]
         ]
         low, high = bootstrap_interval(new - old)
-        print(f"{name:<20} {shown[0]}  ->  {shown[1]}   change {100 * (new - old).mean():+.1f} "
+        print(f"{name:<20} {shown[0]}  ->  {shown[1]}   change {100 * np.nanmean(new - old):+.1f} "
               f"[{100 * low:+.1f}, {100 * high:+.1f}] points")  # fmt: skip
 
 

@@ -11,14 +11,13 @@ Departures from the printed algorithm, and where they occur:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
-from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sample, Sampling
@@ -163,52 +162,6 @@ def teacher_metrics(before: Usage, after: Usage) -> dict[str, float]:
         "teacher_tokens": float(tokens),
         "teacher_seconds": after.seconds - before.seconds,
     }
-
-
-class Evaluator:
-    """Evaluates the policy on the same held-out questions each time, sampled and greedy."""
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        make_env: Callable[[str, int, int], SocraticVectorEnv],
-        policy: Policy,
-        chat: Chat,
-        log: RunLog,
-    ) -> None:
-        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
-        longest = config.max_response_tokens
-        self._ways = {
-            "sampled": (
-                make_env("test", config.eval_questions, config.eval_samples),
-                Sampling(config.temperature, max_tokens=longest),
-            ),
-            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
-        }
-
-    def __call__(self, step: int) -> dict[str, Evaluation]:
-        """Evaluate and log; by way of sampling."""
-        results: dict[str, Evaluation] = {}
-        metrics: dict[str, float] = {}
-        for way, (env, sampling) in self._ways.items():
-            result = results[way] = evaluate(env, self._policy, self._chat, sampling, self._seed)
-            for name, attempts in (("unassisted", 1), ("guided", env.room.rules.max_attempts)):
-                low, high = bootstrap_interval(result.per_question(attempts))
-                accuracy = result.accuracy(attempts)
-                metrics |= {
-                    f"{way}_{name}": accuracy,
-                    f"{way}_{name}_low": low,
-                    f"{way}_{name}_high": high,
-                }
-            metrics[f"{way}_correction_rate"] = result.correction_rate()
-            self._log.evaluation(step, way, result)
-        self._log.metrics("eval", step, metrics)
-        return results
-
-    def close(self) -> None:
-        """Close the evaluation's environments."""
-        for env, _ in self._ways.values():
-            env.close()
 
 
 def make_env(config: TrainConfig, split: str, questions: int, samples: int) -> Any:

@@ -158,9 +158,13 @@ def bootstrap_interval(
 
 
 def estimate(ratio: Ratio, picks_RQ: NDArray[np.int_]) -> dict[str, Any]:
-    """{"value", "interval"} for JSON, None where nothing was counted."""
-    low, high = interval(resampled(ratio, picks_RQ))
-    return {"value": number(value(ratio)), "interval": None if math.isnan(low) else [low, high]}
+    """{"value", "interval"} for JSON: the value is None where nothing was counted, the interval where
+    fewer than two questions were, which say nothing of their spread."""
+    told = np.count_nonzero(ratio[1]) > 1
+    return {
+        "value": number(value(ratio)),
+        "interval": list(interval(resampled(ratio, picks_RQ))) if told else None,
+    }
 
 
 def number(found: float) -> float | None:
