@@ -1,11 +1,10 @@
 """Rollouts: exact ids from end to end, rewards from the environment, clean cuts."""
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 import socratic_env  # noqa: F401
-from agents.evaluate import Evaluation, bootstrap_interval, evaluate
+from agents.evaluate import evaluation_of
 from agents.records import Completion, Sampling
 from agents.rollout import rollout
 from agents.trainer import batch_of_questions
@@ -113,25 +112,12 @@ def test_a_prompt_that_does_not_fit_ends_its_episode_after_its_last_verdict(env,
 
 def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
     _, tokenizer, _ = tiny_student
-    result = evaluate(env, Scripted(env, tokenizer, lambda q, a: a == 1), Chat(tokenizer), Sampling(), 0)
-    assert result.solved_QSK.shape == (4, 4, 3)
+    policy = Scripted(env, tokenizer, lambda q, a: a == 1)
+    result = evaluation_of(env, rollout(env, policy, Chat(tokenizer), Sampling(), 0))
+    assert result.made_QN.shape == (4, 4)
     assert result.accuracy() == 0.0
     assert result.accuracy(2) == result.accuracy(3) == 1.0
     assert result.correction_rate() == 1.0
-
-
-def test_guided_accuracy_never_falls_with_attempts():
-    solved = np.random.default_rng(0).random((20, 3, 1)) < [[[0.2, 0.4, 0.6]]]
-    result = Evaluation(np.logical_or.accumulate(solved, axis=2), tokens=0)
-    assert result.accuracy(1) <= result.accuracy(2) <= result.accuracy(3)
-
-
-def test_bootstrap_interval_covers_the_mean_and_shrinks():
-    rng = np.random.default_rng(0)
-    narrow, wide = rng.random(1000), rng.random(20)
-    (low, high), (wide_low, wide_high) = bootstrap_interval(narrow), bootstrap_interval(wide)
-    assert low < narrow.mean() < high
-    assert high - low < (wide_high - wide_low) / 3
 
 
 def test_questions_of_a_step_go_through_the_set_once_an_epoch():

@@ -33,7 +33,7 @@ from socratic_env.types import Question
 
 GENERATED = 200
 """Questions of a generated family, if no number is given."""
-KNOWN = 2000
+KNOWN = 1000
 """Questions of a generated family on which blind rules are scored."""
 RESULT, REPORT = "result.json", "report.html"
 _PAPER = 200
