@@ -20,6 +20,7 @@ from socratic_env.evaluation import pass_at_k
 from socratic_env.journal import Journal, whole_lines
 from socratic_env.questions import load_questions
 from socratic_env.questions.checks.blind import RULES
+from socratic_env.questions.exclusion import ids_with
 from socratic_env.types import reply
 
 pytestmark = pytest.mark.timeout(180)
@@ -345,7 +346,8 @@ def test_a_full_disk_is_said(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [["--student", "parrot"], ["--student", "{oops"], ["--samples", "0"], ["--number", "0"],
-     ["--pass-k", "17"], ["--kinds", "mis-split options"], ["--kinds", "rust"], ["--concurrency", "0"], ["--teacher", "nobody"],
+     ["--pass-k", "17"], ["--kinds", "mis-split options"], ["--kinds", "rust"],
+     ["--concurrency", "0"], ["--teacher", "nobody"],
      ["--protocol", "none"], ["--questions", "absent.jsonl"], ["--exclude", "absent.json"],
      ["--student", '{"kind": "vllm", "model": "/nowhere"}'], ["--max-attempts", "0"],
      ["--student", '{"kind": "openai", "base_url": "http://x/v1", "model": "m", "temperature": 1}']],
@@ -391,9 +393,38 @@ def test_published_rows_by_sub_task_beside_blind_rules(capsys, server, tmp_path)
     assert {part["domain"] for part in result["domains"]} == {"biology", "chemistry", "material", "physics"}
     assert sum(part["questions"] for part in result["subtasks"]) == 400
     assert all(part["blind"]["accuracy"] >= part["blind"]["chance"] for part in result["subtasks"])
-    # The same rows without only those of one kind of problem.
-    status, _, _ = evaluate(capsys, tmp_path / "kinds", *options, "--kinds", "exact duplicate")
-    assert status == 2  # rows with other damage are read, and refused
+
+
+def test_kinds_choose_among_the_rows_to_leave_out(capsys, tmp_path):
+    mine, skip = tmp_path / "mine.jsonl", tmp_path / "skip.json"
+    rows = [{"question": f"Which {word}?", "options": ["x", "y"], "answer": "B"} for word in ("a", "b", "c")]
+    rows += [rows[0], rows[1] | {"answer": "Z"}]
+    mine.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["audit", str(mine), "--out", str(skip)]) == 0
+    assert len(ids_with(skip, ["exact duplicate"])) == 1
+    assert len(ids_with(skip, ["exact duplicate", "label outside the options"])) == 2
+    options = [
+        "--questions",
+        mine,
+        "--split",
+        "train",
+        "--exclude",
+        skip,
+        "--samples",
+        "1",
+        "--teacher",
+        "retry",
+    ]
+    for kinds, asked in (((), 3), (("label outside the options",), 4)):
+        # The scripted student refuses rows without mistakes, after the questions were read.
+        status = command(*options, "--out", tmp_path / f"out{asked}", *(("--kinds", *kinds) if kinds else ()))
+        assert status == 2
+        assert json.loads((tmp_path / f"out{asked}" / "config.json").read_text())["questions_asked"] == asked
+    assert command(*options, "--kinds", "exact duplicate", "--out", tmp_path / "none") == 2
+    assert "none of its options" in capsys.readouterr().err
+    skip.write_text('["unknown/train/0"]')
+    assert command(*options, "--kinds", "exact duplicate", "--out", tmp_path / "none") == 2
+    assert "which names no problem" in capsys.readouterr().err
 
 
 @pytest.mark.slow

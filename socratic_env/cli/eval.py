@@ -212,6 +212,7 @@ def _config(
         "teacher": teacher,
         "exclude": str(options.exclude) if options.exclude is not None else None,
         "protocol_digest": _digest([asdict(room.protocol)]),
+        "questions_asked": len(asked),
         "questions_digest": _digest([[q.id, q.system, q.text, q.answer] for q in asked]),
     }
 
