@@ -421,7 +421,7 @@ def test_kinds_choose_among_the_rows_to_leave_out(capsys, tmp_path):
         assert status == 2
         assert json.loads((tmp_path / f"out{asked}" / "config.json").read_text())["questions_asked"] == asked
     assert command(*options, "--kinds", "exact duplicate", "--out", tmp_path / "none") == 2
-    assert "none of its options" in capsys.readouterr().err
+    assert "none of the options" in capsys.readouterr().err
     skip.write_text('["unknown/train/0"]')
     assert command(*options, "--kinds", "exact duplicate", "--out", tmp_path / "none") == 2
     assert "which names no problem" in capsys.readouterr().err
