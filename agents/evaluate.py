@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.config import TrainConfig
+from agents.metrics import teacher_metrics
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sampling
 from agents.rollout import rollout
@@ -14,6 +15,7 @@ from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
 from socratic_env.evaluation import Evaluation, grouped, summary
+from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
 
@@ -51,7 +53,7 @@ class Evaluator:
 
     def __call__(self, step: int) -> dict[str, Evaluation]:
         """Evaluate and log; by way of sampling."""
-        start = time.perf_counter()
+        start, usage = time.perf_counter(), self._usage()
         results: dict[str, Evaluation] = {}
         metrics: dict[str, float] = {}
         tokens = 0
@@ -64,6 +66,7 @@ class Evaluator:
             self._log.evaluation(step, way, result)
             if self._distance is not None and way == "sampled":
                 metrics |= self._distance(batch.samples)
+        metrics |= teacher_metrics(usage, self._usage())
         metrics |= {"response_tokens": float(tokens), "seconds": time.perf_counter() - start}
         self._log.metrics("eval", step, metrics)
         return results
@@ -73,19 +76,22 @@ class Evaluator:
         for env, _ in self._ways.values():
             env.close()
 
+    def _usage(self) -> Usage:
+        return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
+
 
 def evaluation_metrics(way: str, result: Evaluation, domains_Q: list[str]) -> dict[str, float]:
     """The metrics of one way of sampling, each with `_low` and `_high` of its interval.
 
     unassisted: avg@n of attempt 1; pass_k: pass@k of attempt 1, k above 1; guided: solved within all
-    attempts; guided_k: within k, where that is neither 1 nor all; correction_rate: of attempt 2;
+    attempts; within_k: within k, where that is neither 1 nor all; correction_rate: of attempt 2;
     correction_rate_k: of later ones; unassisted_<domain>, guided_<domain>: where there are several.
     """
     found = summary(result)
     last = str(result.max_attempts)
     named = {"unassisted": found["unassisted"], "guided": found["guided"][last]}
     named |= {f"pass_{k}": metric for k, metric in found["pass_at"].items() if k != "1"}
-    named |= {f"guided_{k}": metric for k, metric in found["guided"].items() if k not in ("1", last)}
+    named |= {f"within_{k}": metric for k, metric in found["guided"].items() if k not in ("1", last)}
     for k, metric in found["correction_rate"].items():
         named["correction_rate" if k == "2" else f"correction_rate_{k}"] = metric
     groups = grouped(domains_Q)

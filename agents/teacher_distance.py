@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.batching import Row, micro_batches, padded
+from agents.batching import Row, Scorer, micro_batches, padded
 from agents.records import Sample
 from socratic_env.errors import ConfigurationError
 
@@ -104,13 +104,20 @@ class TeacherDistance:
         return sums_B3, lengths_B
 
     def _tokens(self, samples: Sequence[Sample]) -> torch.Tensor:
+        """(k1, k3, full KL) of each token, as N rows of 3. The heads run in parts, as when training."""
         rows = [Row.of(sample.prompt, sample.response) for sample in samples]
         batch = padded(rows, self.pad).to(self.student.device)
-        student_NV, teacher_NV = (
-            torch.log_softmax(batch.logits_at_targets(model)[0].float() / self.temperature, dim=-1)
-            for model in (self.student, self.teacher)
-        )
-        at_targets = [
-            logps_NV.gather(-1, batch.targets_N[:, None]).squeeze(-1) for logps_NV in (student_NV, teacher_NV)
-        ]
-        return torch.stack([k1(*at_targets), k3(*at_targets), full_kl(student_NV, teacher_NV)], dim=-1)
+        scorers = Scorer(self.student), Scorer(self.teacher)
+        hidden = [scorer.hidden(batch).split(scorers[0].part) for scorer in scorers]
+        parts = []
+        for *states, targets_N in zip(*hidden, batch.targets_N.split(scorers[0].part), strict=True):
+            student_NV, teacher_NV = (
+                torch.log_softmax(model.get_output_embeddings()(hidden_ND).float() / self.temperature, dim=-1)
+                for model, hidden_ND in zip((self.student, self.teacher), states, strict=True)
+            )
+            at_targets = [
+                logps_NV.gather(-1, targets_N[:, None]).squeeze(-1) for logps_NV in (student_NV, teacher_NV)
+            ]
+            full_N = full_kl(student_NV, teacher_NV)
+            parts.append(torch.stack([k1(*at_targets), k3(*at_targets), full_N], dim=-1))
+        return torch.cat(parts)

@@ -51,7 +51,7 @@ def plot(result: dict[str, Any]) -> str:
             )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1)
+    axes.set_xlim(-0.02, 1.02)  # room for markers at the ends
     axes.set_xlabel("share, with 95 % bootstrap intervals over questions")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", fontsize="small")

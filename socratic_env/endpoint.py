@@ -90,9 +90,9 @@ class Endpoint:
                 raise ConfigurationError(f"{who}: {name} is {text!r}; give a text")
         if not base_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"{who}: base_url {base_url!r} is not http(s)://...")
-        if "@" in urlsplit(base_url).netloc:
+        if "@" in urlsplit(base_url).netloc or urlsplit(base_url).query:
             raise ConfigurationError(
-                f"{who}: a user or a password does not belong into base_url; put the key into an "
+                f"{who}: a user, a password or a query does not belong into base_url; put the key into an "
                 "environment variable and name that with 'api_key_env'"
             )
         above_0 = {"concurrency": concurrency, "deadline_s": deadline_s, "connect_s": connect_s}

@@ -78,7 +78,7 @@ class EngineLoop:
             number = str(next(self._numbers))
             try:
                 self._engine.add_request(number, {"prompt_token_ids": prompt}, parameters)
-            except ValueError as error:
+            except Exception as error:  # noqa: BLE001 - it is the asker's, whatever it is
                 future.set_exception(error)
             else:
                 self._running[number] = future

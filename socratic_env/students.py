@@ -155,10 +155,10 @@ def student_from_spec(
     kind = arguments.pop("kind", None)
     if kind == "scripted" and not arguments:
         return ScriptedStudent(habits, seed)
-    if kind not in MODELS:
-        raise unknown("student", kind, ("scripted", *MODELS))
     if "api_key" in arguments:
         raise ConfigurationError("student: name the variable that holds the key with 'api_key_env'")
+    if kind not in MODELS:
+        raise unknown("student", kind, ("scripted", *MODELS))
     module, _, name = MODELS[kind].partition(":")
     make: Callable[..., Student] = getattr(import_module(module), name)
     signature = inspect.signature(make)
