@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from socratic_env.evaluation import bootstrap_interval
+from socratic_env.evaluation import bootstrap_interval, shares, value
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -64,7 +64,7 @@ def changes(evaluations: Records) -> list[Change]:
 
 def estimate(values_Q: np.ndarray) -> Estimate:
     """The mean of one value for each question (nan: not known), with its interval."""
-    return Estimate(float(np.nanmean(values_Q)), *bootstrap_interval(values_Q))
+    return Estimate(value(shares(values_Q)), *bootstrap_interval(values_Q))
 
 
 def spent(metrics: Records) -> Spent:

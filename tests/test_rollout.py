@@ -5,15 +5,18 @@ import random
 import threading
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 import socratic_env  # noqa: F401
-from agents.evaluate import evaluation_of
+from agents.evaluate import evaluation_metrics, evaluation_of
+from agents.metrics import definition
 from agents.records import Completion, Sampling
 from agents.rollout import rollout
 from agents.trainer import batch_of_questions
 from socratic_env.chat import Chat
 from socratic_env.errors import StudentError
+from socratic_env.evaluation import Evaluation
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
 
@@ -202,6 +205,28 @@ def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
     assert result.accuracy() == 0.0
     assert result.accuracy(2) == result.accuracy(3) == 1.0
     assert result.correction_rate() == 1.0
+
+
+def test_every_metric_of_an_evaluation_has_a_definition_and_an_interval():
+    rng = np.random.default_rng(0)
+    made = rng.integers(1, 5, size=(12, 4))
+    result = Evaluation(np.minimum(made, 4), made < 4, np.zeros((12, 4), bool), 4)
+    domains = ["physics", "biology"] * 6
+    found = evaluation_metrics("sampled", result, domains)
+    for name, value in found.items():
+        if not name.endswith(("_low", "_high")):
+            assert definition(name)
+            assert found[f"{name}_low"] <= value <= found[f"{name}_high"]
+    assert found["sampled_unassisted"] == result.accuracy(1)
+    assert found["sampled_within_3"] == result.accuracy(3)
+    assert found["sampled_guided"] == result.accuracy(4)
+    assert found["sampled_correction_rate_3"] == result.correction_rate(3)
+    physics = result.select(range(0, 12, 2))
+    assert found["sampled_guided_physics"] == physics.accuracy(4)
+    assert found["sampled_unassisted_physics"] == physics.accuracy()
+    assert {"sampled_pass_2", "sampled_pass_4", "sampled_within_2"} <= set(found)
+    one = evaluation_metrics("greedy", result.select([0, 1]), ["physics"] * 2)
+    assert not any("physics" in name for name in one)
 
 
 def test_questions_of_a_step_go_through_the_set_once_an_epoch():

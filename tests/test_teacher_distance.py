@@ -142,21 +142,19 @@ def test_a_run_measures_the_distance_at_each_evaluation(tmp_path, tiny_student):
     folder = str(tiny_student[2])
     options = [
         "--steps", "1", "--policy", "transformers", "--student", folder, "--kl-reference", folder,
-        "--questions-per-step", "2", "--rollouts-per-question", "4", "--questions-per-minibatch", "2",
-        "--eval-questions", "6", "--eval-samples", "2", "--run-dir", str(tmp_path / "run"), "--lr", "0.003",
-        "--questions", "procedural", "--max-model-len", "1024", "--warmup", "0", "--max-attempts", "3",
-        "--reward", "full", "--max-response-tokens", "16",
+        "--questions-per-step", "4", "--rollouts-per-question", "4", "--questions-per-minibatch", "2",
+        "--eval-questions", "8", "--eval-samples", "2", "--run-dir", str(tmp_path / "run"), "--lr", "0.01",
+        "--warmup", "0", "--reward", "full",
     ]  # fmt: skip
     assert train.main(options) == 0
-    before, after = [m for m in read_lines(tmp_path / "run" / "metrics.jsonl") if m["kind"] == "eval"]
+    metrics = read_lines(tmp_path / "run" / "metrics.jsonl")
+    (step,) = [m for m in metrics if m["kind"] == "train"]
+    before, after = [m for m in metrics if m["kind"] == "eval"]
+    assert not step["skipped"]
     for name in ("kl_k1", "kl_k3", "kl_full"):
         assert before[name] == pytest.approx(0.0, abs=1e-5)
-    assert after["kl_full"] >= 0
-    assert after["kl_k3"] >= 0
-    domains = {name.rpartition("_")[2] for name in before if name.startswith("sampled_unassisted_")}
-    assert domains >= {"low", "high", "physics", "chemistry"}
-    assert {"sampled_pass_2", "sampled_guided_2", "sampled_correction_rate_3", "greedy_guided"} <= set(before)
-    assert "greedy_pass_2" not in before
+    assert after["kl_full"] > 1e-4
+    assert after["kl_k3"] > 1e-4
 
 
 def test_the_command_measures_two_folders(pair, tiny_student, tmp_path, capsys):
