@@ -54,7 +54,8 @@ def sharded(scorer: Any, bfloat16: bool) -> Any:
     precision = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bfloat16 else MixedPrecisionPolicy()
     for layer in scorer.model.get_decoder().layers:
         fully_shard(layer, mp_policy=precision)
-    return fully_shard(scorer, mp_policy=precision)
+    # The root too is resharded after each pass, so that its parameters are shards whenever they are read.
+    return fully_shard(scorer, mp_policy=precision, reshard_after_forward=True)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """TRL's GRPOTrainer trains a tiny student with a teacher in its rollouts, on the CPU.
 
-Run from a checkout, with the extras trl and agent: python examples/trl_grpo.py
+Run: python examples/trl_grpo.py   (from a checkout, with the extras trl and agent; half a minute)
 """
 
 from __future__ import annotations
