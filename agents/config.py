@@ -106,6 +106,9 @@ class TrainConfig:
     """Held-out questions of an evaluation."""
     eval_samples: int = 4
     """Samples of each of them at the training temperature (greedy needs one)."""
+    kl_reference: str | None = None
+    """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
+    the student's KL divergence from it (Figure 6), on at most 256 of its sampled responses."""
     seed: int = 0
     """Of the student, the questions and the sampling."""
 

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agents import parallel
 from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint, save_model
 from agents.config import PRESETS, TrainConfig
-from agents.evaluate import Evaluation
+from agents.evaluate import Evaluator
 from agents.learner import Learner
 from agents.policies.base import Policy
 from agents.pretrained import smollm2
@@ -29,9 +29,11 @@ from agents.report import write_report
 from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
 from agents.students import make_model, make_tokenizer, sample_texts, warm_start
 from agents.summary import changes
-from agents.trainer import Evaluator, make_env, train
+from agents.teacher_distance import TeacherDistance
+from agents.trainer import make_env, train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
+from socratic_env.evaluation import Evaluation
 from socratic_env.questions import QuestionSet, load_questions
 from socratic_env.runs import CONFIG, REPORT
 
@@ -148,7 +150,8 @@ def run(
         else:
             place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
         policy = make_policy(config, place or base, learner, tokenizer, progress)
-        evaluator = Evaluator(config, environments, policy, chat, log)
+        distance = distance_from(config, learner, tokenizer)
+        evaluator = Evaluator(config, environments, policy, chat, log, distance)
         if not read_lines(log.folder / EVALUATIONS):
             show(progress.console, 0, evaluator(0))
         write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
@@ -252,6 +255,20 @@ def make_policy(
     return TransformersPolicy(own, eos, pad, config.max_model_len)
 
 
+def distance_from(config: TrainConfig, learner: Any, tokenizer: Any) -> TeacherDistance | None:
+    """The measure of the student's divergence from the reference model, if one is given."""
+    if config.kl_reference is None:
+        return None
+    if parallel.size() > 1:
+        raise ConfigurationError(
+            "kl_reference needs the whole student in one process, and torchrun shards it; leave it out and "
+            "measure a checkpoint with python -m agents.kl"
+        )
+    return TeacherDistance.load(
+        config.kl_reference, learner.model, tokenizer, config.temperature, config.micro_batch_tokens
+    )
+
+
 def progress_bar() -> Progress:
     """The live display of a run."""
     return Progress(
@@ -267,7 +284,7 @@ def progress_bar() -> Progress:
 def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
     """One line for an evaluation."""
     sampled, greedy = results["sampled"], results["greedy"]
-    most = sampled.solved_QSK.shape[2]
+    most = sampled.max_attempts
     out.print(
         f"step {step:4d}  held-out  unassisted {sampled.accuracy():.3f} (greedy {greedy.accuracy():.3f})  "
         f"guided {sampled.accuracy(most):.3f}  correction rate {sampled.correction_rate():.3f}",

@@ -33,6 +33,7 @@ class MisbehavingServer:
     requests: the bodies of all requests so far; headers: their headers.
     active, peak: requests under way now, and at most.
     down: while set, every reply is 503.
+    script: what the model "scripted" says to a request's body, or the status with which it refuses.
     flooded: bytes that "flood" has sent.
     """
 
@@ -42,6 +43,7 @@ class MisbehavingServer:
         self.headers: list[dict[str, str]] = []
         self.active = self.peak = self.flooded = 0
         self.down = False
+        self.script: Callable[[dict[str, Any]], str | int] = lambda body: GUIDANCE
         self._seen: Counter[str] = Counter()
         self._transports: set[asyncio.BaseTransport] = set()
         self._loop = asyncio.new_event_loop()
@@ -101,6 +103,14 @@ class MisbehavingServer:
         """The prompt as guidance; later requests are answered first."""
         await asyncio.sleep(max(0.0, 0.2 - 0.03 * times))
         return web.json_response(completion((await request.json())["messages"][-1]["content"]))
+
+    async def _scripted(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """By `script`, after so many seconds."""
+        await asyncio.sleep(float(argument or 0))
+        said = self.script(await request.json())
+        if isinstance(said, int):
+            return web.json_response({"error": "scripted"}, status=said)
+        return web.json_response(completion(said))
 
     async def _slow(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
         await asyncio.sleep(float(argument))
