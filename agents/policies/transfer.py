@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,7 +96,8 @@ class FolderTransfer:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights}, fresh)
             os.replace(fresh, self._file)
         except (OSError, SafetensorError) as error:
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
             raise StudentError(
                 f"weights cannot be written to {self._file}: {error}; free some space or give another "
                 "--sync-folder"
