@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from agents import train
 from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint
-from agents.config import PRESETS
+from agents.config import PRESETS, TrainConfig
 from agents.records import Sample
 from agents.runlog import read_lines
 from agents.trainer import advantages_of
@@ -240,6 +240,17 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
     message = capsys.readouterr().err
     assert named in message
     assert "Traceback" not in message
+
+
+def test_a_configuration_comes_back_from_its_file(tmp_path):
+    config = replace(
+        PRESETS["tiny"],
+        run_dir=tmp_path,
+        policy="server",
+        servers=("http://a:1",),
+        sync_folder=tmp_path / "s",
+    )
+    assert TrainConfig.from_json(config.as_json()) == config
 
 
 def test_a_used_folder_is_refused(tmp_path, capsys):

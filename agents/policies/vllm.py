@@ -100,7 +100,11 @@ class VLLMPolicy:
         return Completion(ids, logps, finished, output.num_cached_tokens or 0)
 
     def load_weights(self, weights: NamedWeights) -> None:
-        """Reload the running engine's weights, and forget prefixes cached under the old ones."""
+        """Reload the running engine's weights, and forget prefixes cached under the old ones.
+
+        Tensors pass by reference, on a GPU too. vLLM's weight transfer is for two processes: CUDA
+        opens no IPC handle in the process that made it, and NCCL takes no two ranks on one GPU.
+        """
         named = [(name, tensor.detach()) for name, tensor in weights]
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
         self._engine.apply_model(pack_tied_head)
