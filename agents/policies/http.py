@@ -121,8 +121,9 @@ class Servers:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # Servers close a connection that was idle for 5 s: forget it first.
-            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=3)
+            # None is used twice: servers close idle ones, and those of a request that failed, and a
+            # step of a weight update that finds its connection closed may not just be sent again.
+            connector = aiohttp.TCPConnector(limit=self._connections, force_close=True)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self._session
