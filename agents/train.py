@@ -233,6 +233,14 @@ def make_policy(
     """The sampler: vLLM where it is installed, else transformers, on the learner's own model where
     that is whole."""
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    if config.policy == "server":
+        from agents.policies.server import connect
+
+        assert config.run_dir is not None
+        progress.console.print(f"sending weights to {', '.join(config.servers)}", highlight=False)
+        sync_folder = config.sync_folder or config.run_dir / "sync"
+        weights = model.named_parameters()
+        return connect(config.servers, config.sync, sync_folder, weights, eos, config.max_model_len)
     has_vllm = importlib.util.find_spec("vllm") is not None
     if config.policy == "vllm" and not has_vllm:
         raise ConfigurationError(

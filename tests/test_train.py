@@ -3,11 +3,9 @@
 import errno
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import replace
 
 import pytest
@@ -17,7 +15,7 @@ from safetensors.torch import load_file
 
 from agents import train
 from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint
-from agents.config import PRESETS
+from agents.config import PRESETS, TrainConfig
 from agents.metrics import definition
 from agents.records import Sample
 from agents.runlog import read_lines
@@ -57,10 +55,15 @@ def run(folder, *options):
     return train.main([*SMALL, "--run-dir", str(folder), *options])
 
 
-@pytest.mark.parametrize("policy", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
-def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy):
-    student = str(tiny_student[2])
-    assert run(tmp_path / "run", "--steps", "3", "--policy", policy, "--student", student) == 0
+@pytest.mark.parametrize(
+    "policy",
+    ["transformers", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vllm", "server"))],
+)
+def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, request):
+    options = ["--steps", "3", "--policy", policy, "--student", str(tiny_student[2])]
+    if policy == "server":
+        options += ["--servers", request.getfixturevalue("student_server")]
+    assert run(tmp_path / "run", *options) == 0
     steps, evaluations = finished_run(tmp_path / "run")
     assert [m["step"] for m in evaluations] == [0, 2, 3]
     learnt = [m for m in steps if not m["skipped"]]
@@ -278,6 +281,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, tiny_student, monkeypat
         (["--questions-per-minibatch", "3"], "questions_per_minibatch=3"),
         (["--env", "Nothing-v0"], "Nothing"),
         (["--student", "no/such/folder"], "no/such/folder"),
+        (["--policy", "server"], "--servers"),
+        (["--servers", "http://127.0.0.1:1"], "--policy server"),
+        (["--policy", "server", "--servers", "127.0.0.1:8001"], "'127.0.0.1:8001'"),
+        (["--policy", "server", "--servers", "http://127.0.0.1:8001/v1"], "/v1"),
+        (["--policy", "server", "--servers", "http://a:1", "http://a:1"], "twice"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
@@ -289,6 +297,17 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
     message = capsys.readouterr().err
     assert named in message
     assert "Traceback" not in message
+
+
+def test_a_configuration_comes_back_from_its_file(tmp_path):
+    config = replace(
+        PRESETS["tiny"],
+        run_dir=tmp_path,
+        policy="server",
+        servers=("http://a:1",),
+        sync_folder=tmp_path / "s",
+    )
+    assert TrainConfig.from_json(config.as_json()) == config
 
 
 def test_a_used_folder_is_refused(tmp_path, capsys):
@@ -310,48 +329,13 @@ def test_help_names_every_setting_with_its_default(capsys):
 # -- real rows, a real server --------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def teacher_server(tiny_student, tmp_path_factory):
-    """A real vLLM OpenAI server on loopback with a tiny model."""
-    _, _, folder = tiny_student
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
-        "--served-model-name", "teacher", "--host", "127.0.0.1", "--port", str(port),
-        "--enforce-eager", "--max-model-len", "4096",
-        "--kv-cache-memory-bytes", str(2**27), "--dtype", "float32",
-    ]  # fmt: skip
-    with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 240
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
     data = shared_data() / "sciknoweval"
     if not data.is_dir():
         pytest.skip(f"no real rows at {data}; set SOCRATIC_SHARED to their folder's parent")
-    teacher = {"kind": "openai", "base_url": teacher_server, "model": "teacher", "max_tokens": 24}
+    teacher = {"kind": "openai", "base_url": f"{teacher_server}/v1", "model": "teacher", "max_tokens": 24}
     options = [
         "--steps", "2", "--policy", "transformers", "--questions", str(data), "--domain", "physics",
         "--max-model-len", "4096", "--max-response-tokens", "24", "--teacher", json.dumps(teacher),

@@ -100,10 +100,14 @@ class VLLMPolicy:
         return Completion(ids, logps, finished, output.num_cached_tokens or 0)
 
     def load_weights(self, weights: NamedWeights) -> None:
-        """Reload the running engine's weights, and forget prefixes cached under the old ones."""
+        """Reload the running engine's weights, and forget prefixes cached under the old ones.
+
+        Tensors pass by reference, on a GPU too. vLLM's weight transfer is for two processes: CUDA
+        opens no IPC handle in the process that made it, and NCCL takes no two ranks on one GPU.
+        """
         named = [(name, tensor.detach()) for name, tensor in weights]
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
-        self._engine.apply_model(_pack_tied_head)
+        self._engine.apply_model(pack_tied_head)
         self._engine.reset_prefix_cache()
 
     def close(self) -> None:
@@ -123,7 +127,7 @@ def _prepare() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
 
 
-def _pack_tied_head(model: Any) -> None:
+def pack_tied_head(model: Any) -> None:
     """On the CPU the output head is a packed copy; with tied embeddings a reload leaves it stale."""
     head = getattr(model, "lm_head", None)
     if head is not None and hasattr(head, "quant_method"):
