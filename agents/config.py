@@ -114,7 +114,11 @@ class TrainConfig:
     eval_questions: int = 256
     """Held-out questions of an evaluation."""
     eval_samples: int = 4
-    """Samples of each of them at the training temperature (greedy needs one)."""
+    """Samples of each of them (greedy needs one)."""
+    eval_temperature: float | None = None
+    """Of these samples; None: the training temperature."""
+    eval_top_p: float = 1.0
+    """Of these samples: they are drawn from the most likely tokens that have this share together."""
     kl_reference: str | None = None
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
     the student's KL divergence from it (Figure 6), on at most 256 of its sampled responses."""
@@ -210,9 +214,3 @@ class TrainConfig:
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
-
-
-PRESETS: dict[str, TrainConfig] = {
-    # Learns on two CPU cores in minutes.
-    "tiny": TrainConfig(questions="concepts"),
-}

@@ -46,7 +46,11 @@ class Evaluator:
         self._ways = {
             "sampled": (
                 make_env("test", config.eval_questions, config.eval_samples),
-                Sampling(config.temperature, max_tokens=longest),
+                Sampling(
+                    config.temperature if config.eval_temperature is None else config.eval_temperature,
+                    config.eval_top_p,
+                    longest,
+                ),
             ),
             "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
         }

@@ -15,11 +15,11 @@ import transformers
 import tyro
 
 import socratic_env  # noqa: F401 - registers the ids
+from agents.assembly import load_student
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
 from agents.rollout import rollout
 from agents.teacher_distance import NAMES, TeacherDistance
-from agents.train import load_student
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.evaluation import estimate, resamples_of

@@ -22,8 +22,9 @@ import transformers
 
 import socratic_env  # noqa: F401  (registers the ids)
 from agents.batching import chains, micro_batches
-from agents.config import PRESETS, TrainConfig
+from agents.config import TrainConfig
 from agents.learner import Learner
+from agents.presets import PRESETS
 from agents.records import Completion, Sample, Sampling
 from agents.rollout import rollout
 from agents.students import make_tokenizer, sample_texts

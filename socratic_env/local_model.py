@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from socratic_env.engine_loop import EngineLoop
+from socratic_env.engine_loop import EngineLoop, make_engine
 from socratic_env.errors import ConfigurationError
 from socratic_env.types import Message, Usage
 
@@ -141,30 +139,14 @@ class LocalModel:
     def _start(self) -> None:
         if self._loop is not None:  # another request came first
             return
-        # vLLM reads these when it is imported: the engine in this process, and no chatter.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        for noisy in ("torch._library.triton", "torch.distributed.distributed_c10d"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
         try:
-            from vllm import LLM
-            from vllm.platforms import current_platform
+            engine = make_engine(
+                model=self.folder, seed=self._seed, trust_remote_code=False, **self._settings
+            )
         except ImportError:
             raise ConfigurationError(
                 f"{self._who} needs vLLM: install socratic-env[cpu] or socratic-env[gpu]"
             ) from None
-        # On the CPU, a request with a seed fails when its prompt is split over forward passes.
-        whole = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
-        engine = LLM(
-            model=self.folder,
-            seed=self._seed,
-            trust_remote_code=False,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            **whole | self._settings,
-        )
         if engine.get_tokenizer().chat_template is None:
             raise ConfigurationError(f"{self._who}: the model in {self.folder} has no chat template")
         self._engine, self._loop = engine, EngineLoop(engine)

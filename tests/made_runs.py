@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scripted import choice_question, right, wrong
 
-from agents.config import PRESETS
 from agents.metrics import DEFINITIONS
+from agents.presets import PRESETS
 from agents.runlog import RunLog
 from socratic_env.errors import TeacherTimeout
 from socratic_env.evaluation import Evaluation

