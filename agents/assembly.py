@@ -32,23 +32,21 @@ def first_student(config: TrainConfig, run_dir: Path, questions: QuestionSet, pr
         return Path(config.student)
     folder = run_dir / "student"
     if not folder.is_dir():
-        made = make_tiny(config, questions, progress) if config.student == "tiny" else smollm2()
-        save_model(folder, *made)
+        lessons = warm_questions(config, questions, progress)
+        if config.student == "tiny":
+            tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
+            model = make_model(config.tiny, tokenizer, config.seed)
+        else:
+            model, tokenizer = smollm2()
+        if config.warm.steps:
+            bar = progress.add_task("warm start", total=config.warm.steps, status="")
+
+            def advance(step: int, loss: float) -> None:
+                progress.update(bar, completed=step, status=f"loss {loss:.3f}")
+
+            warm_start(model, tokenizer, lessons, config.warm, config.seed, advance)
+        save_model(folder, model, tokenizer)
     return folder
-
-
-def make_tiny(config: TrainConfig, questions: QuestionSet, progress: Progress) -> tuple[Any, Any]:
-    """(model, tokenizer) of the small student, made and warm-started here."""
-    lessons = warm_questions(config, questions, progress)
-    tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
-    model = make_model(config.tiny, tokenizer, config.seed)
-    bar = progress.add_task("warm start", total=config.tiny.warm_steps, status="")
-
-    def advance(step: int, loss: float) -> None:
-        progress.update(bar, completed=step, status=f"loss {loss:.3f}")
-
-    warm_start(model, tokenizer, lessons, config.tiny, config.seed, advance)
-    return model, tokenizer
 
 
 def load_student(folder: Path) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import tyro
 from agents.advantages import ESTIMATORS
 from agents.losses import PolicyLoss
 from agents.sdpo import Distillation
-from agents.students import TinyStudent
+from agents.students import TinyStudent, WarmStart
 from socratic_env.errors import ConfigurationError, unknown
 
 
@@ -51,12 +51,15 @@ class TrainConfig:
     estimator: str | None = None
     """Advantage estimator by its name in agents/advantages.py; None: the algorithm's own."""
     student: str = "tiny"
-    """"tiny": made and warm-started here; else a local folder in transformers' format."""
+    """"tiny": made and warm-started here; "smollm2": SmolLM2-135M-Instruct from its Python package, with a
+    warm start; else a local folder in transformers' format."""
     warm_questions: str | None = None
     """Questions of the warm start; None: the training questions, or "procedural" if those have no
     worked solutions."""
     tiny: TinyStudent = field(default_factory=TinyStudent)
     """The small student."""
+    warm: WarmStart = field(default_factory=WarmStart)
+    """The warm start of the students "tiny" and "smollm2"; a folder's model starts as it is."""
     policy: Literal["auto", "vllm", "transformers", "server"] = "auto"
     """Sampler of rollouts; auto: vLLM where it is installed; server: vLLM's servers, see `servers`."""
     servers: tuple[str, ...] = ()
@@ -208,6 +211,7 @@ class TrainConfig:
             values["loss"] = PolicyLoss(**values["loss"])
             values["distillation"] = Distillation(**values["distillation"])
             values["tiny"] = TinyStudent(**values["tiny"])
+            values["warm"] = WarmStart(**values["warm"])
             for name in ("run_dir", "sync_folder"):
                 values[name] = Path(values[name]) if values[name] else None
             values["servers"] = tuple(values["servers"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.config import TrainConfig
+from agents.students import WarmStart
 
 PRESETS: dict[str, TrainConfig] = {
     # Learns on two CPU cores in minutes.
@@ -10,13 +11,14 @@ PRESETS: dict[str, TrainConfig] = {
     # A real, weak language model; a step takes minutes on two CPU cores and seconds on a GPU.
     "smollm2": TrainConfig(
         student="smollm2",
-        questions="procedural:easy",
+        questions="drills",
+        warm=WarmStart(steps=40, batch=16, lr=1e-4),
         questions_per_step=8,
         rollouts_per_question=8,
         questions_per_minibatch=4,
         micro_batch_tokens=4096,
-        max_response_tokens=192,
-        max_model_len=1536,
+        max_response_tokens=96,
+        max_model_len=1024,
         lr=1e-5,
         eval_questions=64,
         eval_samples=2,

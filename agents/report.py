@@ -112,7 +112,7 @@ def duration(seconds: float) -> str:
 
 
 def _changed(config: TrainConfig) -> dict[str, Any]:
-    """The settings that differ from the preset's, such as {"tiny.warm_steps": 100}."""
+    """The settings that differ from the preset's, such as {"warm.steps": 100}."""
     usual, own = (_flat(asdict(c)) for c in (PRESETS.get(config.preset, TrainConfig()), config))
     return {k: v for k, v in own.items() if k not in ("preset", "run_dir") and v != usual[k]}
 

@@ -40,7 +40,7 @@ MARKUP = (
 
 @dataclass(frozen=True)
 class TinyStudent:
-    """Shape of the small student and of its warm start."""
+    """Shape of the small student."""
 
     hidden: int = 64
     """Width of the model; about 0.12 M parameters at 64."""
@@ -48,12 +48,18 @@ class TinyStudent:
     """Number of transformer blocks."""
     vocabulary: int = 640
     """Size of the byte-level BPE vocabulary."""
-    warm_steps: int = 700
-    """Supervised steps."""
-    warm_batch: int = 256
-    """Dialogues in a supervised step."""
-    warm_lr: float = 4e-3
-    """Peak learning rate of the warm start."""
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Supervised steps on worked dialogues, so that a student answers in the form asked for."""
+
+    steps: int = 700
+    """Supervised steps; 0: no warm start."""
+    batch: int = 256
+    """Dialogues in a step."""
+    lr: float = 4e-3
+    """Peak learning rate."""
     comply: float = 0.6
     """Share of guided second attempts that follow the hint."""
     easy: float = 0.15
@@ -119,11 +125,11 @@ class Beliefs:
     RIGHT = {"easy": 0.9, "medium": 0.5, "hard": 0.04}
     DOMINANT = 0.7
 
-    def __init__(self, topics: Sequence[str], shape: TinyStudent, seed: int) -> None:
+    def __init__(self, topics: Sequence[str], warm: WarmStart, seed: int) -> None:
         self._seed = seed
         order = sorted(set(topics))
         random.Random(f"{seed}/topics").shuffle(order)
-        easy, medium = round(shape.easy * len(order)), round(shape.medium * len(order))
+        easy, medium = round(warm.easy * len(order)), round(warm.medium * len(order))
         self.level = {
             topic: "easy" if i < easy else "medium" if i < easy + medium else "hard"
             for i, topic in enumerate(order)
@@ -186,23 +192,21 @@ def warm_start(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     questions: QuestionSet,
-    shape: TinyStudent,
+    warm: WarmStart,
     seed: int,
     progress: Callable[[int, float], None] | None = None,
 ) -> float:
     """Train the model on freshly worked dialogues; the final loss per target token."""
     rng = random.Random(f"{seed}/warm")
     pool = [questions[i] for i in rng.sample(range(len(questions)), min(len(questions), 16384))]
-    beliefs = Beliefs([question.subtask for question in pool], shape, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=shape.warm_lr, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, shape.warm_lr, total_steps=shape.warm_steps, pct_start=0.1
-    )
+    beliefs = Beliefs([question.subtask for question in pool], warm, seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=warm.lr, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, warm.lr, total_steps=warm.steps, pct_start=0.1)
     model.train()
     scorer, loss = Scorer(model), torch.zeros(())
-    for step in range(shape.warm_steps):
-        chosen = rng.sample(pool, min(shape.warm_batch, len(pool)))
-        rows = [training_row(tokenizer, d) for d in worked_dialogues(chosen, beliefs, shape.comply, rng)]
+    for step in range(warm.steps):
+        chosen = rng.sample(pool, min(warm.batch, len(pool)))
+        rows = [training_row(tokenizer, d) for d in worked_dialogues(chosen, beliefs, warm.comply, rng)]
         batch = padded(rows, pad=tokenizer.pad_token_id)
         (logps_N,) = scorer(batch, partial(log_probabilities, temperature=1.0))
         loss = -logps_N.mean()

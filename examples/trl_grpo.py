@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agents.students import TinyStudent, make_model, make_tokenizer, sample_texts, warm_start
+from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
 from socratic_env.adapters.trl import SocraticGRPOTrainer, episode_reward, rollout_func
 from socratic_env.questions import load_questions
 
@@ -23,10 +23,10 @@ def main() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # TRL warns of every rollout_func
     concepts = load_questions("concepts")
     questions = load_questions([concepts[i] for i in range(8)])
-    shape = TinyStudent(warm_steps=100)
+    shape = TinyStudent()
     tokenizer = make_tokenizer(sample_texts(concepts, 500, seed=0), shape.vocabulary)
     model = make_model(shape, tokenizer, seed=0)
-    warm_start(model, tokenizer, questions, shape, seed=0)
+    warm_start(model, tokenizer, questions, WarmStart(steps=100), seed=0)
 
     env = gym.make_vec("SocraticConcepts-v0", num_envs=64, questions=questions)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,14 +27,14 @@ def interruptible():
 def tiny_student(tmp_path_factory):
     """(model, tokenizer, folder) of a small, briefly warm-started student of the concept drills."""
     from agents.checkpoint import save_checkpoint
-    from agents.students import TinyStudent, make_model, make_tokenizer, sample_texts, warm_start
+    from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
     from socratic_env.questions import load_questions
 
-    shape = TinyStudent(warm_steps=60, warm_batch=96)
+    shape = TinyStudent()
     questions = load_questions("concepts")
     tokenizer = make_tokenizer(sample_texts(questions, 2000, seed=0), shape.vocabulary)
     model = make_model(shape, tokenizer, seed=0)
-    warm_start(model, tokenizer, questions, shape, seed=0)
+    warm_start(model, tokenizer, questions, WarmStart(steps=60, batch=96), seed=0)
     folder = save_checkpoint(tmp_path_factory.mktemp("student"), 0, model, tokenizer)
     return model, tokenizer, folder
 

@@ -9,7 +9,7 @@ from agents.runlog import read_lines
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_unassisted_accuracy_rises_sampled_and_greedy(tmp_path):
-    options = ["--steps", "30", "--eval-every", "30", "--tiny.warm-steps", "450", "--seed", "1"]
+    options = ["--steps", "30", "--eval-every", "30", "--warm.steps", "450", "--seed", "1"]
     assert train.main(["--preset", "tiny", "--run-dir", str(tmp_path / "run"), *options]) == 0
     metrics = read_lines(tmp_path / "run" / "metrics.jsonl")
     before, after = (m for m in metrics if m["kind"] == "eval")

@@ -11,6 +11,7 @@ from socratic_env.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+TRAINING = README + (ROOT / "docs" / "training.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -35,7 +36,7 @@ def test_training_options_of_the_readme_exist(capsys):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     text = capsys.readouterr().out
-    commands = [line for line in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "agents.train" in line]
+    commands = [line for line in re.findall(r"```sh\n(.*?)```", TRAINING, re.DOTALL) if "agents.train" in line]
     options = {o for c in commands for o in re.findall(r"(--[a-z][\w.-]+)", c.partition("agents.train")[2])}
     for option in options - {"--preset"}:
         assert option in text, option
@@ -43,7 +44,7 @@ def test_training_options_of_the_readme_exist(capsys):
 
 def test_commands_of_the_readme_exist():
     named = set(re.findall(r"socratic ([a-z-]+)", README))
-    assert named >= {"envs", "audit", "play", "view", "bench-teachers"}
+    assert named >= {"envs", "audit", "play", "view", "bench-teachers", "eval"}
     assert named <= set(COMMANDS)
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from agents.batching import IGNORED
-from agents.students import Beliefs, TinyStudent, training_row, worked_dialogues
+from agents.students import Beliefs, WarmStart, training_row, worked_dialogues
 from socratic_env import dialogue as rules_of
 from socratic_env.chat import Chat
 from socratic_env.questions import load_questions
@@ -35,8 +35,8 @@ def test_a_worked_reply_is_short(tiny_student):
 
 
 def test_beliefs_have_the_stated_shares_and_a_dominant_mistake():
-    shape = TinyStudent(easy=0.25, medium=0.25)
-    beliefs = Beliefs([q.subtask for q in QUESTIONS], shape, seed=1)
+    warm = WarmStart(easy=0.25, medium=0.25)
+    beliefs = Beliefs([q.subtask for q in QUESTIONS], warm, seed=1)
     levels = list(beliefs.level.values())
     assert [levels.count(level) for level in ("easy", "medium", "hard")] == [8, 8, 16]
     rng = random.Random(0)
@@ -46,7 +46,7 @@ def test_beliefs_have_the_stated_shares_and_a_dominant_mistake():
 
 
 def test_worked_dialogues_follow_hints_as_often_as_stated():
-    beliefs = Beliefs([q.subtask for q in QUESTIONS], TinyStudent(), seed=0)
+    beliefs = Beliefs([q.subtask for q in QUESTIONS], WarmStart(), seed=0)
     dialogues = worked_dialogues(QUESTIONS, beliefs, comply=1.0, rng=random.Random(0))
     assert all(d.stop is StopReason.SOLVED for d in dialogues)
     assert {len(d.attempts) for d in dialogues} == {1, 2}
@@ -57,7 +57,7 @@ def test_worked_dialogues_follow_hints_as_often_as_stated():
 def test_training_rows_are_what_a_rollout_would_see(tiny_student):
     """The warm start's ids are the chat template's, and targets are the student's own tokens."""
     _, tokenizer, _ = tiny_student
-    beliefs = Beliefs([q.subtask for q in QUESTIONS], TinyStudent(), seed=0)
+    beliefs = Beliefs([q.subtask for q in QUESTIONS], WarmStart(), seed=0)
     for dialogue in worked_dialogues(QUESTIONS[:40], beliefs, 0.5, random.Random(0)):
         row = training_row(tokenizer, dialogue)
         messages = rules_of.messages(dialogue)

@@ -23,7 +23,7 @@ from agents.runlog import read_lines
 from agents.trainer import advantages_of
 
 SMALL = [
-    "--tiny.warm-steps", "30", "--tiny.warm-batch", "32", "--questions-per-step", "4",
+    "--warm.steps", "30", "--warm.batch", "32", "--questions-per-step", "4",
     "--rollouts-per-question", "4", "--questions-per-minibatch", "2",
     "--eval-questions", "8", "--eval-samples", "2", "--eval-every", "2",
 ]  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, 
 
 def test_the_same_seed_gives_the_same_student(tmp_path):
     for name in "ab":
-        options = ["--steps", "0", "--tiny.warm-steps", "8", "--policy", "transformers", "--seed", "5"]
+        options = ["--steps", "0", "--warm.steps", "8", "--policy", "transformers", "--seed", "5"]
         assert run(tmp_path / name, *options) == 0
     same_runs(tmp_path / "a", tmp_path / "b")
 
@@ -323,7 +323,7 @@ def test_help_names_every_setting_with_its_default(capsys):
         train.main(["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for name in ("--lr", "--loss.clip-high", "--tiny.warm-steps", "--teacher", "--seed"):
+    for name in ("--lr", "--loss.clip-high", "--warm.steps", "--teacher", "--seed"):
         assert name in text
 
 
