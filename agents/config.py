@@ -178,11 +178,10 @@ class TrainConfig:
         return self.estimator or own
 
     def env_kwargs(self) -> dict[str, Any]:
-        """Arguments of `gym.make_vec` that this run sets."""
+        """Arguments of `gym.make_vec` that this run sets, beside the teacher."""
         chosen = {
             "questions": self.questions,
             "domain": self.domain,
-            "teacher": self.teacher_spec(),
             "protocol": self.protocol,
             "reward": self.reward,
         }

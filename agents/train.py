@@ -33,6 +33,8 @@ from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.evaluation import Evaluation
 from socratic_env.runs import CONFIG, REPORT
+from socratic_env.teachers import Teacher, from_spec
+from socratic_env.teachers.base import run as wait_for
 
 console = Console(stderr=True)
 
@@ -79,30 +81,41 @@ def _take(arguments: list[str], names: set[str]) -> tuple[dict[str, str], list[s
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a training; 0: fine, 1: ran and failed, 2: unusable arguments."""
-    try:
-        config, resume = parse(sys.argv[1:] if arguments is None else arguments)
-        if config.run_dir is None:
-            raise ConfigurationError("run_dir is None; give a folder")
-        device = parallel.start()
-        if parallel.rank() > 0:
-            follow(config, device)
-            return 0
-        environments = partial(make_env, config)
-        env = environments("train", config.questions_per_step, config.rollouts_per_question)
-        place = latest_checkpoint(resume / CHECKPOINTS) if resume is not None else None
-        state = load_trainer_state(place) if place is not None else None
-        log = RunLog(config.run_dir, config, None if state is None else state["step"])
-    except (SocraticError, gymnasium.error.Error, OSError) as error:
-        return fail(error, 2)
-    try:
-        run(config, env, environments, log, place, state, device)
-    except (SocraticError, OSError) as error:
-        return fail(error, 1)
-    finally:
-        log.close()
-        env.close()
+    with ExitStack() as opened:
+        try:
+            config, resume = parse(sys.argv[1:] if arguments is None else arguments)
+            if config.run_dir is None:
+                raise ConfigurationError("run_dir is None; give a folder")
+            device = parallel.start()
+            if parallel.rank() > 0:
+                follow(config, device)
+                return 0
+            environments = partial(make_env, config, shared_teacher(config, opened))
+            env = environments("train", config.questions_per_step, config.rollouts_per_question)
+            opened.callback(env.close)
+            place = latest_checkpoint(resume / CHECKPOINTS) if resume is not None else None
+            state = load_trainer_state(place) if place is not None else None
+            log = RunLog(config.run_dir, config, None if state is None else state["step"])
+            opened.callback(log.close)
+        except (SocraticError, gymnasium.error.Error, OSError) as error:
+            return fail(error, 2)
+        try:
+            run(config, env, environments, log, place, state, device)
+        except (SocraticError, OSError) as error:
+            return fail(error, 1)
     parallel.stop()
     return 0
+
+
+def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
+    """One teacher for training and evaluation, since it may hold a model or a file that it writes to;
+    None: each environment's own."""
+    spec = config.teacher_spec()
+    if spec is None:
+        return None
+    teacher = from_spec(spec)
+    opened.callback(lambda: wait_for(teacher.close()))
+    return teacher
 
 
 def follow(config: TrainConfig, device: torch.device) -> None:

@@ -27,6 +27,7 @@ from agents.runlog import RunLog
 from agents.sdpo import demonstrations, teacher_messages
 from socratic_env.chat import Chat
 from socratic_env.questions import QuestionSet
+from socratic_env.teachers import Teacher
 from socratic_env.vector import SocraticVectorEnv
 
 _LARGE = 100_000
@@ -119,16 +120,22 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
     )
 
 
-def make_env(config: TrainConfig, split: str, questions: int, samples: int) -> Any:
-    """The vector environment of a run, through its id."""
+def make_env(
+    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
+) -> SocraticVectorEnv:
+    """The vector environment of a run, through its id; teacher None: the environment's own."""
     import gymnasium as gym
 
     import socratic_env  # noqa: F401  (registers the ids)
 
-    return gym.make_vec(
+    chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
+    made: Any = gym.make_vec(
         config.env,
         num_envs=questions * samples,
         rollouts_per_question=samples,
         split=split,
         **config.env_kwargs(),
+        **chosen,
     )
+    vector: SocraticVectorEnv = made
+    return vector

@@ -159,14 +159,14 @@ class GoesOn(SocraticEnv):
         try:
             self.last = super().step(action)
         except ResetNeeded:
-            if self._dialogue is None:
+            if self._lessons._dialogue is None:
                 raise
         return self.last
 
 
 class StepsUnreset(SocraticEnv):
     def step(self, action: str) -> Step:
-        if self._dialogue is None:
+        if self._lessons._dialogue is None:
             self.reset(seed=0)
         return super().step(action)
 

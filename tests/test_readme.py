@@ -36,7 +36,9 @@ def test_training_options_of_the_readme_exist(capsys):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     text = capsys.readouterr().out
-    commands = [line for line in re.findall(r"```sh\n(.*?)```", TRAINING, re.DOTALL) if "agents.train" in line]
+    commands = [
+        line for line in re.findall(r"```sh\n(.*?)```", TRAINING, re.DOTALL) if "agents.train" in line
+    ]
     options = {o for c in commands for o in re.findall(r"(--[a-z][\w.-]+)", c.partition("agents.train")[2])}
     for option in options - {"--preset"}:
         assert option in text, option

@@ -351,6 +351,18 @@ def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
     assert guided
 
 
+def test_one_teacher_serves_training_and_evaluation(tmp_path, tiny_student):
+    """A recording can be open once only."""
+    teacher = {"kind": "recording", "path": str(tmp_path / "said.jsonl"), "teacher": {"kind": "rule"}}
+    options = ["--policy", "transformers", "--student", str(tiny_student[2]), "--steps", "1"]
+    assert run(tmp_path / "run", *options, "--teacher", json.dumps(teacher)) == 0
+    episodes = read_lines(tmp_path / "run" / "episodes.jsonl")
+    guided = {a["guidance"] for e in episodes for a in e["attempts"] if a["guidance"]}
+    said = (tmp_path / "said.jsonl").read_text()
+    assert guided
+    assert all(json.dumps(text)[1:-1] in said for text in guided)
+
+
 # -- presets ---------------------------------------------------------------------------------
 
 
