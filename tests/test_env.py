@@ -65,8 +65,8 @@ def test_every_id_passes_the_environment_checker(entry, render_mode, capsys):
     assert entry.summary
 
 
-@pytest.mark.parametrize("entry", IDS, ids=lambda entry: entry.id)
-def test_every_id_teaches(entry):
+@pytest.mark.parametrize("entry", [e for e in IDS if not e.discrete], ids=lambda entry: entry.id)
+def test_every_text_id_teaches(entry):
     """A wrong first attempt, guidance, then the right answer; the reward is what the id says."""
     env = make(entry.id)
     env.reset(seed=3)
