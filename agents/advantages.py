@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from socratic_env.advantages import EPSILON, whitened
+
 Array = NDArray[np.float64]
 
-EPSILON = 1e-8
 GRPO_EPSILON = 1e-6
 
 
@@ -25,8 +26,7 @@ GRPO_EPSILON = 1e-6
 
 def reinforce_plus_plus(rewards_N: ArrayLike) -> Array:
     """REINFORCE++: each attempt's own reward, whitened over the batch (eq 20 with t = K)."""
-    rewards = _array(rewards_N)
-    return (rewards - rewards.mean()) / (rewards.std() + EPSILON)
+    return whitened(rewards_N)
 
 
 def reinforce_plus_plus_baseline(rewards_N: ArrayLike, question_N: ArrayLike) -> Array:

@@ -40,7 +40,8 @@ def save_checkpoint(
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        model.save_pretrained(fresh)
+        weights = learner.weights() if learner is not None else None
+        model.save_pretrained(fresh, state_dict=weights)
         tokenizer.save_pretrained(fresh)
         state = {"step": step, **(learner.state() if learner is not None else {})}
         torch.save(state, fresh / _TRAINER)
@@ -53,6 +54,18 @@ def save_checkpoint(
         if other != place and _FOLDER.match(other.name):
             shutil.rmtree(other, ignore_errors=True)
     return place
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write a model in transformers' format, complete or not at all."""
+    fresh = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+        os.replace(fresh, folder)
+    except OSError as error:
+        raise CheckpointError(f"model {folder} cannot be written: {error}; free some space") from error
 
 
 def latest_checkpoint(folder: Path) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import tyro
+
 from agents.advantages import ESTIMATORS
 from agents.losses import PolicyLoss
 from agents.sdpo import Distillation
@@ -19,6 +21,8 @@ from socratic_env.errors import ConfigurationError, unknown
 class TrainConfig:
     """SocraticPO training of a student (Algorithm 1)."""
 
+    preset: tyro.conf.Suppress[str] = "tiny"
+    """Preset that the settings started from; `--preset` sets it."""
     run_dir: Path | None = None
     """Folder for everything the run writes, new or empty; by default runs/<preset>-<date>-<time>."""
     env: str = "SocraticSciKnow-v0"
@@ -63,13 +67,27 @@ class TrainConfig:
     questions_per_minibatch: int = 8
     """Questions whose episodes make one optimizer step."""
     micro_batch_tokens: int = 8192
-    """Most padded tokens in one forward pass of the learner."""
+    """Most tokens in one forward pass of the learner, padding included."""
+    packing: bool = False
+    """Rows one after the other instead of padded side by side: no padding, and fast where the attention
+    knows packed rows (on a GPU); on the CPU rows of like length side by side are faster."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the sampler, and of the learner's passes; its weights and optimizer stay in float32."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them."""
+    lora_rank: int = 0
+    """Train low-rank adapters of this rank on all linear layers; 0: all weights."""
+    lora_alpha: int = 32
+    """Scale of the adapters, over their rank."""
     temperature: float = 1.0
     """Of the student's rollouts."""
     max_response_tokens: int = 64
     """Longest response."""
     max_model_len: int = 512
     """Most tokens of prompt and response; a dialogue that would grow past it ends."""
+    history_tokens: int | None = None
+    """Most tokens of a wrong answer that the next prompt repeats, half from its beginning and half from
+    its end; None: all."""
     loss: PolicyLoss = field(default_factory=PolicyLoss)
     """The policy loss."""
     distillation: Distillation = field(default_factory=Distillation)
@@ -98,8 +116,13 @@ class TrainConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.steps < 0:
-            raise ConfigurationError(f"steps is {self.steps}; it must be at least 0")
+        for name in ("steps", "lora_rank"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        if self.history_tokens is not None and self.history_tokens < 2:
+            raise ConfigurationError(
+                f"history_tokens is {self.history_tokens}; give at least 2, or None for whole answers"
+            )
         if self.questions_per_step % self.questions_per_minibatch:
             raise ConfigurationError(
                 f"questions_per_step={self.questions_per_step} is no multiple of "

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from agents.policies.base import Policy
 from agents.records import Sampling
-from agents.rollout import Chat, rollout
+from agents.rollout import rollout
+from socratic_env.chat import Chat
 from socratic_env.vector import SocraticVectorEnv
 
 BOOTSTRAP_SAMPLES = 2000

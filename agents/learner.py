@@ -1,24 +1,49 @@
-"""The learner: turns attempts into optimizer steps, by advantages or by self-distillation."""
+"""The learner: turns attempts into optimizer steps, by advantages or by self-distillation.
+
+A forward pass goes over rows; a row holds all attempts of an episode where each extends the one
+before, and the targets are the tokens of all their responses.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch.distributed.checkpoint import state_dict as full
 
-from agents.batching import Row, micro_batches, padded, token_statistics
+from agents import parallel
+from agents.batching import (
+    Batch,
+    Read,
+    Row,
+    Scorer,
+    chains,
+    log_probabilities,
+    micro_batches,
+    packed,
+    padded,
+    statistics,
+)
 from agents.config import TrainConfig
 from agents.losses import policy_loss, token_weights, truncated_importance_weights
 from agents.records import Sample
 from agents.sdpo import divergence, move_average, sdpo_loss
+from agents.weights import add_lora, full_weights
 from socratic_env.errors import SocraticError
 
-MicroLoss = Callable[[Sequence[int], torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+Chain = list[int]
+"""Indices of the samples of a row."""
+MicroLoss = Callable[[list[Chain], torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """(rows, weights_N) -> (loss, importance ratios_N) of one micro-batch."""
+
+_FULL = full.StateDictOptions(full_state_dict=True, cpu_offload=True)
+_GIVEN = full.StateDictOptions(full_state_dict=True, strict=False)
 
 
 class NonFiniteError(SocraticError):
@@ -26,36 +51,46 @@ class NonFiniteError(SocraticError):
 
 
 class Learner:
-    """A model with AdamW and a linear warm-up.
+    """A model with AdamW and a linear warm-up; under torchrun, a shard of it.
 
     Under SDPO it also holds the self-teacher, a slowly moving copy of the model.
     """
 
     def __init__(self, model: Any, pad: int, config: TrainConfig) -> None:
         self.model, self.pad, self.config = model, pad, config
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self.device = model.device
+        if config.lora_rank:
+            add_lora(model, config.lora_rank, config.lora_alpha, config.seed)
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        bfloat16 = config.dtype == "bfloat16"
+        self.self_teacher = None
+        if config.algorithm == "sdpo":
+            copied = copy.deepcopy(model).eval().requires_grad_(False)
+            self.self_teacher = parallel.sharded(Scorer(copied), bfloat16)
+        self.scorer = parallel.sharded(Scorer(model), bfloat16)
+        trained = [p for p in self.scorer.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
         warmup = max(1, config.warmup)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: min(1.0, (step + 1) / warmup)
         )
-        self.self_teacher = None
-        if config.algorithm == "sdpo":
-            self.self_teacher = copy.deepcopy(model).eval().requires_grad_(False)
 
     def update(self, samples: Sequence[Sample], advantages_N: np.ndarray) -> dict[str, float]:
         """One pass over a batch with the clipped policy loss.
 
-        Each attempt is one row: its own prompt and response ids; its advantage is broadcast to its
-        response tokens. Returns the metrics of the pass, means over response tokens unless said
-        otherwise.
+        Each attempt's advantage is broadcast to its response tokens. Returns the metrics of the
+        pass, means over response tokens unless said otherwise.
         """
         logps_old, entropies = self._old_statistics(samples)
+        read = partial(log_probabilities, temperature=self.config.temperature)
 
-        def micro_loss(rows: Sequence[int], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logps_N, _ = token_statistics(self.model, self._rows(samples, rows), self.config.temperature)
-            old_N = torch.cat([logps_old[i] for i in rows]).to(logps_N)
-            rollout_N = torch.tensor([x for i in rows for x in samples[i].logps]).to(logps_N)
-            advantage_N = _per_token([advantages_N[i] for i in rows], samples, rows).to(logps_N)
+        def micro_loss(rows: list[Chain], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            (logps_N,) = self._score(self.scorer, self._batch(samples, rows), read)
+            flat = _flat(rows)
+            old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
+            rollout_N = torch.tensor([x for i in flat for x in samples[i].logps]).to(logps_N)
+            advantage_N = _per_token([advantages_N[i] for i in flat], samples, flat).to(logps_N)
             loss = policy_loss(logps_N, old_N, rollout_N, advantage_N, weights_N, self.config.loss)
             return loss, (logps_N.detach() - old_N).exp()
 
@@ -70,114 +105,162 @@ class Learner:
         logps_old, entropies = self._old_statistics(samples)
         rows_in = [i for i, prompt in enumerate(prompts) if prompt is not None]
 
-        def micro_loss(rows: Sequence[int], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            logits_NV, targets_N = self._rows(samples, rows).logits_at_targets(self.model)
-            logps_NV = torch.log_softmax(logits_NV.float(), dim=-1)
-            shown = padded([Row.of(prompts[i] or [], samples[i].response) for i in rows], self.pad)
+        def read(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return torch.log_softmax(logits_NV, dim=-1), targets_N
+
+        def micro_loss(rows: list[Chain], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            flat = _flat(rows)
+            logps_NV, targets_N = self._score(self.scorer, self._batch(samples, rows), read)
+            shown = self._arranged([Row.of(prompts[i] or [], samples[i].response) for i in flat])
             with torch.no_grad():
-                teacher_NV, _ = shown.to(self.model.device).logits_at_targets(teacher)
-            away_N = divergence(
-                logps_NV, torch.log_softmax(teacher_NV.float(), dim=-1), settings.alpha, settings.top_k
-            )
+                teacher_NV, _ = self._score(teacher, shown, read)
+            away_N = divergence(logps_NV, teacher_NV, settings.alpha, settings.top_k)
             logps_N = logps_NV.gather(-1, targets_N[:, None]).squeeze(-1)
-            old_N = torch.cat([logps_old[i] for i in rows]).to(logps_N)
+            old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
             return sdpo_loss(away_N, logps_N, old_N, weights_N), (logps_N.detach() - old_N).exp()
 
         metrics = self._pass(samples, rows_in, micro_loss)
         metrics["distilled"] = len(rows_in) / len(samples)  # share of attempts with a demonstration
         return metrics | self._sampling_metrics(samples, logps_old, entropies)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The whole model's weights under the names that the checkpoint's model has."""
+        return dict(full_weights(self.model))
+
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the weights."""
-        state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+        """What a checkpoint needs beside the model's weights."""
+        state = {
+            "optimizer": full.get_optimizer_state_dict(self.scorer, self.optimizer, options=_FULL),
+            "schedule": self.schedule.state_dict(),
+        }
         if self.self_teacher is not None:
-            state["self_teacher"] = self.self_teacher.state_dict()
+            state["self_teacher"] = full.get_model_state_dict(self.self_teacher, options=_FULL)
+        if self.config.lora_rank:
+            everything = full.get_model_state_dict(self.scorer, options=_FULL)
+            state["adapter"] = {name: x for name, x in everything.items() if ".lora_" in name}
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        full.set_optimizer_state_dict(self.scorer, self.optimizer, state["optimizer"], options=_GIVEN)
         self.schedule.load_state_dict(state["schedule"])
         if self.self_teacher is not None:
-            self.self_teacher.load_state_dict(state["self_teacher"])
+            full.set_model_state_dict(self.self_teacher, state["self_teacher"], options=_GIVEN)
+        if self.config.lora_rank:
+            full.set_model_state_dict(self.scorer, state["adapter"], options=_GIVEN)
 
     # ------------------------------------------------------------------------------------
 
-    def _pass(self, samples: Sequence[Sample], rows: Sequence[int], loss: MicroLoss) -> dict[str, float]:
+    def _pass(self, samples: Sequence[Sample], chosen: Sequence[int], loss: MicroLoss) -> dict[str, float]:
         """An optimizer step for each mini-batch of questions."""
-        groups = sorted({samples[i].group for i in rows})
+        groups = sorted({samples[i].group for i in chosen})
         size = self.config.questions_per_minibatch
         steps = []
         self.model.train()
         for start in range(0, len(groups), size):
-            chosen = set(groups[start : start + size])
-            steps.append(self._step(samples, [i for i in rows if samples[i].group in chosen], loss))
+            these = set(groups[start : start + size])
+            steps.append(self._step(samples, [i for i in chosen if samples[i].group in these], loss))
+        tokens = sum(step["tokens"] for step in steps)
         return {
             "loss": float(np.mean([step["loss"] for step in steps])),
             "grad_norm": float(np.mean([step["grad_norm"] for step in steps])),
-            "clip_fraction": float(np.mean([step["clip_fraction"] for step in steps])),
+            "clip_fraction": sum(step["clipped"] for step in steps) / tokens,
+            "ratio_mean": sum(step["ratio_sum"] for step in steps) / tokens,
+            "ratio_min": min(step["ratio_min"] for step in steps),
             "ratio_max": max(step["ratio_max"] for step in steps),
+            # Tokens that went through the model with gradient, prompts included, padding not.
+            "trained_tokens": sum(step["forward_tokens"] for step in steps),
             "lr": float(self.schedule.get_last_lr()[0]),
         }
 
     def _step(
-        self, samples: Sequence[Sample], rows: Sequence[int], micro_loss: MicroLoss
+        self, samples: Sequence[Sample], chosen: Sequence[int], micro_loss: MicroLoss
     ) -> dict[str, float]:
-        """One optimizer step on these rows. Token weights are those of the whole mini-batch, so that
-        the split into micro-batches does not change the gradient."""
-        lengths = [len(samples[i].response) for i in rows]
-        weights = dict(zip(rows, token_weights(lengths, self.config.loss), strict=True))
+        """One optimizer step on these samples. Token weights are those of the whole mini-batch, so
+        that neither the split into micro-batches nor the number of processes changes the gradient."""
+        lengths = [len(samples[i].response) for i in chosen]
+        weights = dict(zip(chosen, token_weights(lengths, self.config.loss), strict=True))
         low, high = 1 - self.config.loss.clip_low, 1 + self.config.loss.clip_high
-        total, clipped, largest = 0.0, 0.0, 0.0
+        total = clipped = ratio_sum = 0.0
+        ratio_min, ratio_max = math.inf, 0.0
         self.optimizer.zero_grad(set_to_none=True)
-        for group in self._micro_batches(samples, rows):
-            weights_N = _per_token([weights[i] for i in group], samples, group).to(self.model.device)
-            loss, ratios_N = micro_loss(group, weights_N)
-            self._check_finite("loss", loss)
-            loss.backward()
+        for rows, counts in self._shares(samples, chosen):
+            flat = _flat(rows)
+            weights_N = _per_token([weights[i] * counts for i in flat], samples, flat).to(self.device)
+            loss, ratios_N = micro_loss(rows, weights_N)
+            # Gradients are averaged over processes, and the losses of all add up.
+            (loss * parallel.size()).backward()
             total += loss.item()
-            clipped += float(((ratios_N < low) | (ratios_N > high)).sum())
-            largest = max(largest, float(ratios_N.max()))
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        self._check_finite("gradient's norm", norm)
+            if counts:
+                clipped += float(((ratios_N < low) | (ratios_N > high)).sum())
+                ratio_sum += float(ratios_N.sum())
+                ratio_min = min(ratio_min, float(ratios_N.min()))
+                ratio_max = max(ratio_max, float(ratios_N.max()))
+        total, clipped, ratio_sum = parallel.summed([total, clipped, ratio_sum])
+        ratio_min, ratio_max = parallel.largest([-ratio_min, ratio_max])
+        self._check_finite("loss", total)
+        norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.config.grad_clip)
+        self._check_finite("gradient's norm", float(parallel.whole(norm)))
         self.optimizer.step()
         self.schedule.step()
         if self.self_teacher is not None:
             rate = self.config.distillation.ema_rate
-            move_average(self.self_teacher.parameters(), self.model.parameters(), rate)
+            move_average(self.self_teacher.parameters(), self.scorer.parameters(), rate)
         return {
             "loss": total,
-            "grad_norm": float(norm),
-            "clip_fraction": clipped / sum(lengths),
-            "ratio_max": largest,
+            "grad_norm": float(parallel.whole(norm)),
+            "clipped": clipped,
+            "ratio_sum": ratio_sum,
+            "ratio_min": -ratio_min,
+            "ratio_max": ratio_max,
+            "tokens": sum(lengths),
+            "forward_tokens": sum(_length(samples, chain) for chain in chains(samples, chosen)),
         }
 
-    def _check_finite(self, name: str, value: torch.Tensor) -> None:
-        if not torch.isfinite(value):
-            raise NonFiniteError(f"the {name} is {value.item()}; lower the learning rate ({self.config.lr})")
+    def _check_finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise NonFiniteError(f"the {name} is {value}; lower the learning rate ({self.config.lr})")
 
-    def _rows(self, samples: Sequence[Sample], indices: Sequence[int]) -> Any:
-        rows = [Row.of(samples[i].prompt, samples[i].response) for i in indices]
-        return padded(rows, self.pad).to(self.model.device)
+    def _score(self, scorer: Any, batch: Batch, read: Read) -> tuple[torch.Tensor, ...]:
+        with self._precision():
+            scored: tuple[torch.Tensor, ...] = scorer(batch, read)
+        return scored
 
-    def _micro_batches(self, samples: Sequence[Sample], rows: Sequence[int]) -> list[list[int]]:
-        lengths = [len(samples[i].prompt) + len(samples[i].response) for i in rows]
-        groups = micro_batches(lengths, self.config.micro_batch_tokens)
-        return [[rows[i] for i in group] for group in groups]
+    def _precision(self) -> AbstractContextManager[Any]:
+        low = self.config.dtype == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low)
+
+    def _batch(self, samples: Sequence[Sample], rows: list[Chain]) -> Batch:
+        return self._arranged([Row.of_attempts([samples[i] for i in chain]) for chain in rows])
+
+    def _arranged(self, rows: Sequence[Row]) -> Batch:
+        return (packed(rows) if self.config.packing else padded(rows, self.pad)).to(self.device)
+
+    def _shares(self, samples: Sequence[Sample], chosen: Sequence[int]) -> Iterator[tuple[list[Chain], bool]]:
+        """This process's micro-batches. All processes have equally many, since they pass the model
+        together: the last one may be another's and then does not count."""
+        rows = chains(samples, chosen)
+        lengths = [_length(samples, chain) for chain in rows]
+        groups = micro_batches(lengths, self.config.micro_batch_tokens, self.config.packing)
+        for first in range(0, len(groups), parallel.size()):
+            own = first + parallel.rank()
+            yield [rows[i] for i in groups[min(own, len(groups) - 1)]], own < len(groups)
 
     @torch.no_grad()
     def _old_statistics(self, samples: Sequence[Sample]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """(logp_old, entropy) of every sample's response tokens, under the weights that sampled."""
-        logps: list[torch.Tensor] = [torch.empty(0)] * len(samples)
-        entropies = list(logps)
+        read = partial(statistics, temperature=self.config.temperature)
+        kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.model.eval()
-        for group in self._micro_batches(samples, range(len(samples))):
-            both = token_statistics(self.model, self._rows(samples, group), self.config.temperature)
-            lengths = [len(samples[i].response) for i in group]
-            for kept, values in zip((logps, entropies), both, strict=True):
-                for i, part in zip(group, values.cpu().split(lengths), strict=True):
-                    kept[i] = part
-        return logps, entropies
+        for rows, _ in self._shares(samples, range(len(samples))):
+            logps_N, entropies_N = self._score(self.scorer, self._batch(samples, rows), read)
+            flat = _flat(rows)
+            lengths = [len(samples[i].response) for i in flat]
+            pairs = zip(logps_N.cpu().split(lengths), entropies_N.cpu().split(lengths), strict=True)
+            kept |= dict(zip(flat, pairs, strict=True))
+        kept = parallel.union(kept)
+        ordered = [kept[i] for i in range(len(samples))]
+        return [logps for logps, _ in ordered], [entropies for _, entropies in ordered]
 
     def _sampling_metrics(
         self, samples: Sequence[Sample], logps_old: Sequence[torch.Tensor], entropies: Sequence[torch.Tensor]
@@ -195,7 +278,15 @@ class Learner:
         }
 
 
-def _per_token(values: Sequence[float], samples: Sequence[Sample], rows: Sequence[int]) -> torch.Tensor:
-    """One value for each row, repeated for each of its response tokens."""
-    repeats = torch.tensor([len(samples[i].response) for i in rows])
+def _flat(rows: Sequence[Chain]) -> list[int]:
+    return [i for chain in rows for i in chain]
+
+
+def _length(samples: Sequence[Sample], chain: Chain) -> int:
+    return len(samples[chain[-1]].prompt) + len(samples[chain[-1]].response)
+
+
+def _per_token(values: Sequence[float], samples: Sequence[Sample], indices: Sequence[int]) -> torch.Tensor:
+    """One value for each sample, repeated for each of its response tokens."""
+    repeats = torch.tensor([len(samples[i].response) for i in indices])
     return torch.tensor(values, dtype=torch.float32).repeat_interleave(repeats)

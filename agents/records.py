@@ -24,18 +24,21 @@ class Completion:
     ids: the response as sampled, the end-of-text id included if it was reached.
     logps: the sampler's log-probability of each id, in nats, at the sampling temperature.
     finished: the end was reached; otherwise the response was cut at its longest length.
+    cached_tokens: prompt tokens that the sampler took from its prefix cache.
     """
 
     ids: list[int]
     logps: list[float]
     finished: bool
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Sample:
     """One attempt as the learner sees it: a prompt, a response, and what it earned.
 
-    row: index of its episode in the batch; group: index of its question; attempt: 1-based.
+    row: index of its episode in the batch; group: index of its question; attempt: 1-based;
+    cached_tokens: as of Completion.
     """
 
     row: int
@@ -46,6 +49,7 @@ class Sample:
     logps: list[float]
     correct: bool
     reward: float
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,134 +1,150 @@
-"""The report of a run: one self-contained HTML page from the files of its folder."""
+"""The report of a run: one self-contained HTML page from the files of its folder, whole or interrupted.
+
+`python -m agents.report RUN` writes it again.
+"""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jinja2
-import matplotlib
+import tyro
 
-matplotlib.use("Agg")
-from matplotlib.figure import Figure
+from agents import charts
+from agents.config import PRESETS, TrainConfig
+from agents.panels import SECTIONS, draw
+from agents.runlog import EVALUATIONS, METRICS, read_lines
+from agents.summary import changes, spent
+from socratic_env.errors import SocraticError
+from socratic_env.runs import CONFIG, EPISODES, REPORT, check_run, episodes_of, last_step
 
-from agents.runlog import CONFIG, EPISODES, METRICS, REPORT, read_lines
-
-Records = list[dict[str, Any]]
-
-_SHOWN_EPISODES = 6  # of the first and of the last step
-_BLUE, _ORANGE, _GREEN, _GREY = "#1f5fa8", "#d1672b", "#3a8a4f", "#777777"
-
-CHARTS: Sequence[tuple[str, str, str, Sequence[tuple[str, str, str]]]] = (
-    # (title, kind of metrics, label of the y axis, [(key, legend, colour)])
-    ("Held-out accuracy", "eval", "accuracy", (
-        ("sampled_unassisted", "unassisted, sampled", _BLUE),
-        ("greedy_unassisted", "unassisted, greedy", _GREEN),
-        ("sampled_guided", "guided", _ORANGE))),
-    ("Training accuracy", "train", "accuracy", (
-        ("unassisted", "unassisted", _BLUE), ("guided", "guided", _ORANGE),
-        ("correction_rate", "correction rate", _GREY))),
-    ("Reward and mu", "train", "mean reward", (
-        ("reward_mean", "mean of attempts", _GREEN), ("mu_1", "mu_1", _BLUE), ("mu_2", "mu_2", _ORANGE))),
-    ("Entropy", "train", "nats per token", (("entropy", "policy entropy", _BLUE),)),
-    ("Response length", "train", "tokens", (
-        ("response_length_mean", "mean", _BLUE), ("response_length_max", "longest", _GREY))),
-    ("Loss and gradient", "train", "", (("loss", "loss", _BLUE), ("grad_norm", "gradient norm", _ORANGE))),
-    ("Clipping", "train", "share of tokens", (("clip_fraction", "clipped", _BLUE),)),
-    ("Sampler and learner", "train", "mean |dlogp|", (("rollout_mismatch", "mismatch", _BLUE),)),
-    ("Time of a step", "train", "seconds", (
-        ("seconds_rollout", "rollout", _BLUE), ("seconds_learn", "learning", _ORANGE),
-        ("seconds_sync", "weight sync", _GREY))),
-)  # fmt: skip
+_READ_EPISODES = 2048  # at most, of a step
+_SHOWN_EPISODES = 8  # of a step
+_SHOWN_CHARACTERS = 6000  # of a text
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` from the metrics, episodes and configuration of a run folder."""
-    metrics = read_lines(folder / METRICS)
-    by_kind = {kind: [m for m in metrics if m["kind"] == kind] for kind in ("train", "eval")}
-    charts = [
-        chart(title, label, by_kind[kind], lines)
-        for title, kind, label, lines in CHARTS
-        if any(record.get(key) is not None for record in by_kind[kind] for key, _, _ in lines)
-    ]
-    page = jinja2.Environment(
+    """Write `report.html` from the metrics, episodes and configuration of a run folder.
+
+    Raises ConfigurationError if the folder is not that of a run.
+    """
+    check_run(folder)
+    config = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    metrics = _read(folder / METRICS)
+    train, evaluations = ([m for m in metrics if m["kind"] == kind] for kind in ("train", "eval"))
+    drawn = {
+        title: [d for panel in panels if (d := draw(panel, evaluations if panel.kind == "eval" else train))]
+        for title, panels in SECTIONS.items()
+    }
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-    ).get_template("report.html.j2")
-    text = page.render(
-        name=folder.name,
-        steps=by_kind["eval"][-1]["step"] if by_kind["eval"] else 0,
-        rows=_table(by_kind["eval"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": charts.number, "duration": duration}
+    page = environment.get_template("report.html.j2").render(
+        name=folder.resolve().name,
+        config=config,
+        settings=config.as_json(),
+        changed=_changed(config),
+        steps=train[-1]["step"] if train else 0,
+        skipped=sum(bool(m["skipped"]) for m in train),
+        accuracy=changes(_read(folder / EVALUATIONS)),
+        evaluated=evaluations[-1]["step"] if evaluations else 0,
+        training=spent(train),
+        evaluation=spent(evaluations),
+        sections={title: found for title, found in drawn.items() if found},
         charts=charts,
-        samples=_samples(folder / EPISODES),
-        config=(folder / CONFIG).read_text(encoding="utf-8"),
+        samples=samples(folder / EPISODES),
+        most=_SHOWN_CHARACTERS,
     )
     path = folder / REPORT
-    path.write_text(text, encoding="utf-8")
+    fresh = path.with_suffix(".part")
+    fresh.write_text(page, encoding="utf-8")
+    os.replace(fresh, path)
     return path
 
 
-def chart(title: str, label: str, records: Records, lines: Sequence[tuple[str, str, str]]) -> str:
-    """An SVG line chart of metrics over steps, with a band where a metric has _low and _high."""
-    figure = Figure(figsize=(4.4, 2.9), layout="constrained")
-    axes = figure.subplots()
-    for key, legend, colour in lines:
-        points = [(r["step"], r[key]) for r in records if r.get(key) is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=legend, color=colour, linewidth=1.4)
-        band = [r for r in records if r.get(f"{key}_low") is not None]
-        if band:
-            steps, lows, highs = ([r[k] for r in band] for k in ("step", f"{key}_low", f"{key}_high"))
-            axes.fill_between(steps, lows, highs, color=colour, alpha=0.15, linewidth=0)
-    axes.set(title=title, xlabel="step", ylabel=label)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
-    out = io.StringIO()
-    figure.savefig(out, format="svg")
-    svg = out.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def _table(evals: Records) -> list[tuple[str, str, str]]:
-    if not evals:
+def samples(path: Path) -> list[tuple[int, list[dict[str, Any]]]]:
+    """(step, episodes) of the first, a middle and the last step: of each kind of course one (first those
+    that guidance solved), and then more, of different questions."""
+    last = last_step(path) if path.is_file() else None
+    if last is None:
         return []
-
-    def cell(record: dict[str, Any], key: str) -> str:
-        low, high = record.get(f"{key}_low"), record.get(f"{key}_high")
-        interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-        return f"{record[key]:.3f}{interval}"
-
-    names = {
-        "sampled_unassisted": "unassisted, sampled",
-        "greedy_unassisted": "unassisted, greedy",
-        "sampled_guided": "guided",
-    }
-    return [(name, cell(evals[0], key), cell(evals[-1], key)) for key, name in names.items()]
+    return [(step, chosen) for step in sorted({1, (1 + last) // 2, last}) if (chosen := _chosen(path, step))]
 
 
-def _samples(path: Path) -> list[tuple[str, Records]]:
-    """Episodes of the first and the last step, guided ones before the others."""
-    first: list[str] = []
-    last: list[str] = []
-    last_step = 0
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            step = int(json.loads(line)["step"])
-            if step == 1:
-                first.append(line)
-            if step > last_step:
-                last, last_step = [], step
-            last.append(line)
-    shown = []
-    for title, kept in (("First step", first), (f"Step {last_step}", last)):
-        records = [json.loads(line) for line in kept]
-        records.sort(key=lambda record: (record["stop"] != "solved", -len(record["attempts"])))
-        seen: set[str] = set()
-        distinct = [r for r in records if not (r["question_id"] in seen or seen.add(r["question_id"]))]  # type: ignore[func-returns-value]
-        guided, alone = distinct[: _SHOWN_EPISODES - 2], distinct[::-1][:2]
-        if distinct:
-            shown.append((title, guided + alone))
-    return shown
+def _chosen(path: Path, step: int) -> list[dict[str, Any]]:
+    kinds: set[tuple[Any, ...]] = set()
+    questions: set[str] = set()
+    new: list[dict[str, Any]] = []
+    more: list[dict[str, Any]] = []
+    for episode in islice(episodes_of(path, step), _READ_EPISODES):
+        attempts = episode["attempts"]
+        leaked, failed = (any(a[what] for a in attempts) for what in ("leaks", "fault"))
+        kind = (episode["stop"], len(attempts), leaked, failed)
+        if kind not in kinds:
+            new.append(episode)
+        elif episode["question_id"] not in questions and len(more) < _SHOWN_EPISODES:
+            more.append(episode)
+        kinds.add(kind)
+        questions.add(episode["question_id"])
+    new.sort(key=lambda episode: episode["stop"] != "solved" or len(episode["attempts"]) == 1)
+    return [*new, *more][:_SHOWN_EPISODES]
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units, such as "2 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _changed(config: TrainConfig) -> dict[str, Any]:
+    """The settings that differ from the preset's, such as {"tiny.warm_steps": 100}."""
+    usual, own = (_flat(asdict(c)) for c in (PRESETS.get(config.preset, TrainConfig()), config))
+    return {k: v for k, v in own.items() if k not in ("preset", "run_dir") and v != usual[k]}
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return read_lines(path) if path.is_file() else []
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the report of a training run again, from the files of its folder."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a report and print its path; 0: fine, 2: not the folder of a run."""
+    options = tyro.cli(Report, args=arguments, prog="python -m agents.report")
+    try:
+        print(write_report(options.run).resolve())
+    except (SocraticError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""One batch of episodes: a policy plays a vector environment in lockstep.
+"""One batch of episodes: a policy plays the rows of a vector environment.
 
 Token ids are exact from end to end: a second attempt's prompt is the first prompt, the response
 as sampled, and the ids of the guidance turn. Text is never tokenized again.
@@ -6,64 +6,20 @@ as sampled, and the ids of the guidance turn. Text is never tokenized again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from agents.policies.base import Policy
+from agents.policies.base import AsyncPolicy, Policy
 from agents.records import Completion, RolloutBatch, Sample, Sampling
-from socratic_env.types import Message
+from socratic_env.batch import SocraticBatch
+from socratic_env.chat import Chat
+from socratic_env.teachers.base import run
 from socratic_env.vector import SocraticVectorEnv
 
-_SENTINEL = "\u2063reply\u2063"
-
-
-@dataclass(frozen=True)
-class Chat:
-    """A tokenizer's chat format in ids."""
-
-    tokenizer: Any
-
-    @property
-    def eos(self) -> int:
-        """The id that ends a response."""
-        return int(self.tokenizer.eos_token_id)
-
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Ids of a dialogue, up to where the student begins to reply."""
-        encoded = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
-
-    def turn(self, user: str) -> list[int]:
-        """Ids from the end of a reply, over a user's message, to where the next reply begins.
-
-        Begins with the end-of-reply id.
-        """
-        text = self.tokenizer.apply_chat_template(
-            [
-                {"role": "user", "content": "-"},
-                {"role": "assistant", "content": _SENTINEL},
-                {"role": "user", "content": user},
-            ],
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        tail = text.split(_SENTINEL, 1)[1]
-        return list(self.tokenizer(tail, add_special_tokens=False)["input_ids"])
-
-    def text(self, response: Sequence[int]) -> str:
-        """A response as text."""
-        return str(self.tokenizer.decode(response, skip_special_tokens=True))
-
-    def extend(self, prompt: list[int], response: list[int], user: str) -> list[int]:
-        """The next prompt: what was said, to the id, and the user's new message."""
-        turn = self.turn(user)
-        ended = bool(response) and response[-1] == self.eos and turn[:1] == [self.eos]
-        return [*prompt, *response, *(turn[1:] if ended else turn)]
+Attempts = dict[tuple[int, int], tuple[list[int], Completion]]
+"""(row, attempt) -> (prompt, response)."""
 
 
 def rollout(
@@ -76,33 +32,19 @@ def rollout(
 ) -> RolloutBatch:
     """Play one batch to its end (Algorithm 1, the inner loops).
 
+    With an AsyncPolicy every episode goes on to its teacher call and its next attempt as soon as
+    it can; with another policy all wait for each other (lockstep). The rewards are the same: they
+    are settled when all episodes have ended.
+
     Args:
         seed: of the questions (unless `question_ids` names them) and of the sampling.
     """
     options = {"question_ids": list(question_ids)} if question_ids is not None else {}
-    _, infos = env.reset(seed=seed, options=options)
-    prompts = [chat.prompt(messages) for messages in infos["messages"]]
-    active = list(range(env.num_envs))
-    made: list[tuple[int, int, list[int], Completion]] = []
-    attempt = 0
-    while active:
-        room = policy.max_model_len - sampling.max_tokens
-        too_long = [row for row in active if len(prompts[row]) > room]
-        env.cut(too_long)
-        active = [row for row in active if len(prompts[row]) <= room]
-        if not active:
-            break
-        attempt += 1
-        completions = policy.generate([prompts[row] for row in active], sampling, mixed_seed(seed, attempt))
-        actions = [""] * env.num_envs
-        for row, completion in zip(active, completions, strict=True):
-            actions[row] = chat.text(completion.ids)
-            made.append((row, attempt, prompts[row], completion))
-        _, _, terminated, truncated, infos = env.step(actions)
-        responses = dict(zip(active, completions, strict=True))
-        active = [row for row in active if not (terminated[row] or truncated[row])]
-        for row in active:
-            prompts[row] = chat.extend(prompts[row], responses[row].ids, infos["guidance"][row])
+    env.reset(seed=seed, options=options)
+    if isinstance(policy, AsyncPolicy):
+        made = run(play_freely(env.batch, policy, chat, sampling, seed))
+    else:
+        made = play_in_lockstep(env, policy, chat, sampling, seed)
     episodes = env.episodes()
     samples = [
         Sample(
@@ -114,13 +56,69 @@ def rollout(
             logps=completion.logps,
             correct=episodes[row].attempts[k - 1].verdict.correct,
             reward=episodes[row].rewards[k - 1],
+            cached_tokens=completion.cached_tokens,
         )
-        for row, k, prompt, completion in made
+        for (row, k), (prompt, completion) in sorted(made.items())
     ]
     statistics = env.statistics
     return RolloutBatch(samples, episodes, statistics.attempts, statistics.solved, statistics.means())
 
 
-def mixed_seed(seed: int, number: int) -> int:
-    """A seed far from those of other attempts and steps."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+async def play_freely(
+    batch: SocraticBatch, policy: AsyncPolicy, chat: Chat, sampling: Sampling, seed: int
+) -> Attempts:
+    """All rows at once, none waiting for another. What a row is told depends on its own past and
+    its own seed, so that the order in which replies arrive changes nothing."""
+    made: Attempts = {}
+
+    async def play(row: int) -> None:
+        prompt = chat.prompt(batch.observe(row)[1]["messages"])
+        for attempt in range(1, batch.room.rules.max_attempts + 1):
+            if len(prompt) + sampling.max_tokens > policy.max_model_len:
+                batch.cut(row)
+                return
+            completion = await policy.complete(prompt, sampling, mixed_seed(seed, attempt, row))
+            _, _, terminated, truncated, info = await batch.step(row, chat.text(completion.ids))
+            made[row, attempt] = prompt, completion
+            if terminated or truncated:
+                return
+            prompt = chat.extend(prompt, completion.ids, info["guidance"])
+
+    tasks = [asyncio.ensure_future(play(row)) for row in range(len(batch))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:  # one that fails stops all
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return made
+
+
+def play_in_lockstep(
+    env: SocraticVectorEnv, policy: Policy, chat: Chat, sampling: Sampling, seed: int
+) -> Attempts:
+    """Each step is one attempt of all rows that are not done, and one call of the teacher."""
+    made: Attempts = {}
+    active = list(range(env.num_envs))
+    prompts = [chat.prompt(env.batch.observe(row)[1]["messages"]) for row in active]
+    for attempt in range(1, env.room.rules.max_attempts + 1):
+        too_long = {row for row in active if len(prompts[row]) + sampling.max_tokens > policy.max_model_len}
+        env.cut(sorted(too_long))
+        active = [row for row in active if row not in too_long]
+        if not active:
+            break
+        completions = policy.generate([prompts[row] for row in active], sampling, mixed_seed(seed, attempt))
+        actions = [""] * env.num_envs
+        for row, completion in zip(active, completions, strict=True):
+            actions[row] = chat.text(completion.ids)
+            made[row, attempt] = prompts[row], completion
+        _, _, terminated, truncated, infos = env.step(actions)
+        active = [row for row in active if not (terminated[row] or truncated[row])]
+        for row in active:
+            prompts[row] = chat.extend(prompts[row], made[row, attempt][1].ids, infos["guidance"][row])
+    return made
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed far from those of other attempts, rows and steps."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

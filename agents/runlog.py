@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation
+from agents.metrics import DEFINITIONS
+from agents.records import RolloutBatch
 from socratic_env.errors import ConfigurationError
+from socratic_env.runs import CONFIG, EPISODES
 from socratic_env.types import Episode, Guidance
 
-CONFIG, METRICS, EPISODES, EVALUATIONS, CHECKPOINTS, REPORT = (
-    "config.json", "metrics.jsonl", "episodes.jsonl", "evaluations.jsonl", "checkpoints", "report.html",
-)  # fmt: skip
+METRICS, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "evaluations.jsonl", "checkpoints"
 
 
 class RunLog:
@@ -42,6 +44,9 @@ class RunLog:
         self._evaluations = (folder / EVALUATIONS).open("a", encoding="utf-8")
         purge = None if resume_step is None else resume_step + 1
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        if resume_step is None:
+            rows = [f"| `{name}` | {text} |" for name, text in DEFINITIONS.items()]
+            self._board.add_text("metrics", "\n".join(["| metric | what it is |", "|---|---|", *rows]))
 
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics; `kind` is "train" or "eval". Undefined values are null."""
@@ -62,6 +67,14 @@ class RunLog:
         accuracy = {str(k): result.per_question(k).tolist() for k in attempts}
         record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
         self._write(self._evaluations, {**record, "accuracy": accuracy})
+
+    def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
+        """The samples of a batch that could not be learnt from, as JSON lines; the file."""
+        path = self.folder / f"failed-batch-{step:06d}.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for sample in batch.samples:
+                file.write(json.dumps(asdict(sample)) + "\n")
+        return path
 
     def close(self) -> None:
         """Close all files."""
@@ -121,11 +134,11 @@ def _keep_lines(path: Path, last_step: int) -> None:
     """Drop the records of later steps, and a line that was cut off, in one move."""
     if not path.exists():
         return
-    kept = [record for record in read_lines(path) if record["step"] <= last_step]
     fresh = path.with_suffix(".part")
-    with fresh.open("w", encoding="utf-8") as file:
-        for record in kept:
-            RunLog._write(file, record)
+    with path.open(encoding="utf-8") as lines, fresh.open("w", encoding="utf-8") as file:
+        for line in lines:
+            if line.endswith("\n") and json.loads(line)["step"] <= last_step:
+                file.write(line)
     os.replace(fresh, path)
 
 

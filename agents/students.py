@@ -12,13 +12,14 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.batching import IGNORED, Row, padded
+from agents.batching import IGNORED, Row, Scorer, log_probabilities, padded
 from socratic_env import dialogue as rules_of
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue
@@ -198,13 +199,13 @@ def warm_start(
         optimizer, shape.warm_lr, total_steps=shape.warm_steps, pct_start=0.1
     )
     model.train()
-    loss = torch.zeros(())
+    scorer, loss = Scorer(model), torch.zeros(())
     for step in range(shape.warm_steps):
         chosen = rng.sample(pool, min(shape.warm_batch, len(pool)))
         rows = [training_row(tokenizer, d) for d in worked_dialogues(chosen, beliefs, shape.comply, rng)]
         batch = padded(rows, pad=tokenizer.pad_token_id)
-        logits, targets = batch.logits_at_targets(model)
-        loss = torch.nn.functional.cross_entropy(logits, targets)
+        (logps_N,) = scorer(batch, partial(log_probabilities, temperature=1.0))
+        loss = -logps_N.mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

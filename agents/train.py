@@ -12,25 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 import transformers
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
+from agents import parallel
+from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint, save_model
 from agents.config import PRESETS, TrainConfig
-from agents.evaluate import Evaluation, bootstrap_interval
+from agents.evaluate import Evaluation
 from agents.learner import Learner
 from agents.policies.base import Policy
+from agents.pretrained import smollm2
 from agents.report import write_report
-from agents.rollout import Chat
-from agents.runlog import CHECKPOINTS, CONFIG, EVALUATIONS, RunLog, read_lines
+from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
 from agents.students import make_model, make_tokenizer, sample_texts, warm_start
+from agents.summary import changes
 from agents.trainer import Evaluator, make_env, train
+from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.runs import CONFIG, REPORT
 
 console = Console(stderr=True)
 
@@ -42,7 +45,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Path | None]:
     preset, resume = chosen.get("--preset", "tiny"), chosen.get("--resume")
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
-    default = PRESETS[preset]
+    default = replace(PRESETS[preset], preset=preset)
     folder = Path(resume) if resume is not None else None
     if folder is not None:
         if not (folder / CONFIG).is_file():
@@ -81,6 +84,10 @@ def main(arguments: list[str] | None = None) -> int:
         config, resume = parse(sys.argv[1:] if arguments is None else arguments)
         if config.run_dir is None:
             raise ConfigurationError("run_dir is None; give a folder")
+        device = parallel.start()
+        if parallel.rank() > 0:
+            follow(config, device)
+            return 0
         environments = partial(make_env, config)
         env = environments("train", config.questions_per_step, config.rollouts_per_question)
         place = latest_checkpoint(resume / CHECKPOINTS) if resume is not None else None
@@ -89,13 +96,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (SocraticError, gymnasium.error.Error, OSError) as error:
         return fail(error, 2)
     try:
-        run(config, env, environments, log, place, state)
+        run(config, env, environments, log, place, state, device)
     except (SocraticError, OSError) as error:
         return fail(error, 1)
     finally:
         log.close()
         env.close()
+    parallel.stop()
     return 0
+
+
+def follow(config: TrainConfig, device: torch.device) -> None:
+    """What the processes of torchrun but the first do: their share of the learning."""
+    model, tokenizer = load_student(parallel.shared())
+    parallel.follow(Learner(model.to(device), tokenizer.pad_token_id, config))
+    parallel.stop()
 
 
 def fail(error: Exception, status: int) -> int:
@@ -111,6 +126,7 @@ def run(
     log: RunLog,
     place: Path | None,
     state: dict[str, Any] | None,
+    device: torch.device,
 ) -> None:
     """The whole job: student, evaluation, training, evaluation, report. `place` and `state` are a
     checkpoint to go on from."""
@@ -118,23 +134,24 @@ def run(
     transformers.utils.logging.disable_progress_bar()
     checkpoints = log.folder / CHECKPOINTS
     with progress_bar() as progress:
-        if place is None:
-            model, tokenizer = make_student(config, env.questions, progress)
-            place = save_checkpoint(checkpoints, 0, model, tokenizer, Learner(model, 0, config))
-        else:
-            model, tokenizer = load_student(place)
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
-        chat = Chat(tokenizer)
+        base = first_student(config, log.folder, env.questions, progress)
+        # Adapters belong to the weights that the run began with.
+        folder = base if place is None or config.lora_rank else place
+        model, tokenizer = load_student(parallel.shared(folder))
+        chat = Chat(tokenizer, config.history_tokens)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
-        policy = make_policy(config, place, model, tokenizer, progress)
-        evaluator = Evaluator(config, environments, policy, chat, log)
-        learner = Learner(model, tokenizer.pad_token_id, config)
+        learner = parallel.led(Learner(model.to(device), tokenizer.pad_token_id, config))
         first = 0
         if state is not None:
             first = state["step"]
             learner.load_state(state)
+        else:
+            place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
+        policy = make_policy(config, place or base, learner, tokenizer, progress)
+        evaluator = Evaluator(config, environments, policy, chat, log)
         if not read_lines(log.folder / EVALUATIONS):
             show(progress.console, 0, evaluator(0))
+        write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
         bar = progress.add_task("training", total=config.steps, completed=first, status="")
         for step, metrics in enumerate(train(config, env, policy, chat, learner, log, first), first + 1):
             status = (
@@ -145,26 +162,33 @@ def run(
             if step % config.eval_every == 0 or step == config.steps:
                 show(progress.console, step, evaluator(step))
                 place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
+                write_report(log.folder)
     evaluator.close()
     policy.close()
-    report = write_report(log.folder)
+    parallel.dismiss()
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
-    console.print(f"report: {report.resolve()}", highlight=False, soft_wrap=True)
+    console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
 
 
-def make_student(config: TrainConfig, questions: QuestionSet, progress: Progress) -> tuple[Any, Any]:
-    """(model, tokenizer): the tiny one, made and warm-started here, or a local folder."""
-    if config.student != "tiny":
+def first_student(config: TrainConfig, run_dir: Path, questions: QuestionSet, progress: Progress) -> Path:
+    """Folder of the student that the run begins with: a local one, or one that is put into the run's."""
+    if config.student not in ("tiny", "smollm2"):
         if not Path(config.student).is_dir():
-            raise ConfigurationError(f"student {config.student!r} is neither 'tiny' nor a local folder")
-        tokenizer = transformers.AutoTokenizer.from_pretrained(config.student)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            config.student, dtype=torch.float32
-        ), tokenizer
+            raise ConfigurationError(
+                f"student {config.student!r} is neither 'tiny', 'smollm2' nor a local folder"
+            )
+        return Path(config.student)
+    folder = run_dir / "student"
+    if not folder.is_dir():
+        made = make_tiny(config, questions, progress) if config.student == "tiny" else smollm2()
+        save_model(folder, *made)
+    return folder
+
+
+def make_tiny(config: TrainConfig, questions: QuestionSet, progress: Progress) -> tuple[Any, Any]:
+    """(model, tokenizer) of the small student, made and warm-started here."""
     lessons = warm_questions(config, questions)
     tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
     model = make_model(config.tiny, tokenizer, config.seed)
@@ -200,22 +224,32 @@ def warm_questions(config: TrainConfig, questions: QuestionSet) -> QuestionSet:
     return load_questions("procedural", config.domain, "train")
 
 
-def make_policy(config: TrainConfig, folder: Path, model: Any, tokenizer: Any, progress: Progress) -> Policy:
-    """The sampler: vLLM where it is installed, else transformers on the learner's own model."""
+def make_policy(
+    config: TrainConfig, folder: Path, learner: Any, tokenizer: Any, progress: Progress
+) -> Policy:
+    """The sampler: vLLM where it is installed, else transformers, on the learner's own model where
+    that is whole."""
     eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     has_vllm = importlib.util.find_spec("vllm") is not None
     if config.policy == "vllm" and not has_vllm:
         raise ConfigurationError(
             "policy 'vllm' needs vLLM: install socratic-env[cpu] or [gpu], or use --policy transformers"
         )
-    if config.policy != "transformers" and has_vllm:
+    several = parallel.size() > 1
+    if config.policy == "vllm" and several:
+        raise ConfigurationError(
+            "policy 'vllm' runs in one process of its own kind, not beside the others of torchrun; use "
+            "--policy server or --policy transformers"
+        )
+    if config.policy != "transformers" and has_vllm and not several:
         from agents.policies.vllm import VLLMPolicy
 
         progress.console.print("starting vLLM")
-        return VLLMPolicy(folder, eos, config.max_model_len, seed=config.seed)
+        return VLLMPolicy(folder, eos, config.max_model_len, dtype=config.dtype, seed=config.seed)
     from agents.policies.transformers import TransformersPolicy
 
-    return TransformersPolicy(model, eos, pad, config.max_model_len)
+    own = learner.model if not (several or config.lora_rank) else load_student(folder)[0].to(learner.device)
+    return TransformersPolicy(own, eos, pad, config.max_model_len)
 
 
 def progress_bar() -> Progress:
@@ -245,23 +279,11 @@ def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
 def summary(folder: Path) -> None:
     """Accuracy before and after, and the paired change, with 95 % intervals over questions."""
     records = read_lines(folder / EVALUATIONS)
-    ways = {way: [r["accuracy"] for r in records if r["way"] == way] for way in ("sampled", "greedy")}
-    attempts = max(ways["sampled"][0], key=int)
-    print(f"\nheld-out accuracy, {len(ways['sampled'][0]['1'])} questions, 95 % intervals")
-    for name, way, k in (
-        ("unassisted, sampled", "sampled", "1"),
-        ("unassisted, greedy", "greedy", "1"),
-        (f"guided, {attempts} attempts", "sampled", attempts),
-    ):
-        old, new = np.array(ways[way][0][k]), np.array(ways[way][-1][k])
-        shown = [
-            f"{v.mean():.3f} [{low:.3f}, {high:.3f}]"
-            for v in (old, new)
-            for low, high in [bootstrap_interval(v)]
-        ]
-        low, high = bootstrap_interval(new - old)
-        print(f"{name:<20} {shown[0]}  ->  {shown[1]}   change {100 * (new - old).mean():+.1f} "
-              f"[{100 * low:+.1f}, {100 * high:+.1f}] points")  # fmt: skip
+    print(f"\nheld-out accuracy, {len(records[0]['accuracy']['1'])} questions, 95 % intervals")
+    for row in changes(records):
+        before, after = (f"{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (row.before, row.after))
+        mean, low, high = (100 * value for value in (row.change.mean, row.change.low, row.change.high))
+        print(f"{row.name:<20} {before}  ->  {after}   change {mean:+.1f} [{low:+.1f}, {high:+.1f}] points")
 
 
 if __name__ == "__main__":

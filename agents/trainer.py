@@ -19,14 +19,16 @@ import numpy as np
 from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
 from agents.evaluate import Evaluation, bootstrap_interval, evaluate
-from agents.learner import Learner
+from agents.learner import Learner, NonFiniteError
+from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sample, Sampling
-from agents.rollout import Chat, mixed_seed, rollout
+from agents.rollout import mixed_seed, rollout
 from agents.runlog import RunLog
 from agents.sdpo import demonstrations, teacher_messages
+from socratic_env.chat import Chat
 from socratic_env.questions import QuestionSet
-from socratic_env.types import StopReason, Usage
+from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
 _LARGE = 100_000
@@ -65,15 +67,18 @@ def train(
         sampled = time.perf_counter()
 
         metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
-        learnt = learn(batch, learner, chat, config)
+        try:
+            learnt = learn(batch, learner, chat, config)
+        except NonFiniteError as error:
+            place = log.failed_batch(step + 1, batch)
+            raise NonFiniteError(f"step {step + 1}: {error}; its batch is saved in {place}") from None
         metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
         updated = time.perf_counter()
         if learnt:
-            policy.load_weights(learner.model.named_parameters())
+            policy.load_weights(learner.weights().items())
 
-        end = time.perf_counter()
-        metrics |= {"seconds_rollout": sampled - start, "seconds_learn": updated - sampled,
-                    "seconds_sync": end - updated, "seconds": end - start}  # fmt: skip
+        synced = time.perf_counter()
+        metrics |= time_metrics(metrics, sampled - start, updated - sampled, synced - updated)
         log.metrics("train", step + 1, metrics)
         log.episodes(step + 1, batch.episodes)
         yield metrics
@@ -116,54 +121,6 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
     )
 
 
-def advantage_metrics(samples: Sequence[Sample], advantages_N: np.ndarray) -> dict[str, float]:
-    """Mean advantage of the right and of the wrong attempts, by attempt number."""
-    metrics = {}
-    for attempt in sorted({sample.attempt for sample in samples}):
-        for correct, name in ((True, "right"), (False, "wrong")):
-            chosen = [s.attempt == attempt and s.correct is correct for s in samples]
-            if any(chosen):
-                metrics[f"advantage_{name}_{attempt}"] = float(advantages_N[chosen].mean())
-    return metrics
-
-
-def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
-    """What a batch of episodes shows, by its counts.
-
-    unassisted: share of first attempts that are right; guided: share of episodes solved;
-    correction_rate: share of second attempts that are right; mu_k: mean decayed reward of the
-    attempts 1..k; truncated: episodes cut by a teacher's failure or the context limit.
-    """
-    episodes = len(batch.episodes)
-    lengths = [len(sample.response) for sample in batch.samples] or [0]
-    stops = [episode.stop for episode in batch.episodes]
-    return {
-        "unassisted": batch.solved[0] / max(1, batch.made[0]),
-        "guided": sum(batch.solved) / episodes,
-        "correction_rate": batch.solved[1] / batch.made[1] if batch.made[1:2] and batch.made[1] else np.nan,
-        "reward_mean": float(np.mean([sample.reward for sample in batch.samples] or [0.0])),
-        **{f"mu_{k}": mu for k, mu in enumerate(batch.mu) if k},
-        "attempts": float(sum(batch.made)),
-        "truncated": float(sum(stop.truncated for stop in stops)),
-        "teacher_failed": float(sum(stop is StopReason.TEACHER_FAILED for stop in stops)),
-        "response_tokens": float(batch.tokens),
-        "response_length_mean": float(np.mean(lengths)),
-        "response_length_max": float(np.max(lengths)),
-        "skipped": 0.0,
-    }
-
-
-def teacher_metrics(before: Usage, after: Usage) -> dict[str, float]:
-    """What the teacher's calls of a step cost."""
-    tokens = after.prompt_tokens + after.completion_tokens - before.prompt_tokens - before.completion_tokens
-    return {
-        "teacher_calls": float(after.calls - before.calls),
-        "teacher_faults": float(after.failures - before.failures),
-        "teacher_tokens": float(tokens),
-        "teacher_seconds": after.seconds - before.seconds,
-    }
-
-
 class Evaluator:
     """Evaluates the policy on the same held-out questions each time, sampled and greedy."""
 
@@ -187,6 +144,7 @@ class Evaluator:
 
     def __call__(self, step: int) -> dict[str, Evaluation]:
         """Evaluate and log; by way of sampling."""
+        start, usage = time.perf_counter(), self._usage()
         results: dict[str, Evaluation] = {}
         metrics: dict[str, float] = {}
         for way, (env, sampling) in self._ways.items():
@@ -201,6 +159,9 @@ class Evaluator:
                 }
             metrics[f"{way}_correction_rate"] = result.correction_rate()
             self._log.evaluation(step, way, result)
+        metrics |= teacher_metrics(usage, self._usage())
+        metrics["response_tokens"] = float(sum(result.tokens for result in results.values()))
+        metrics["seconds"] = time.perf_counter() - start
         self._log.metrics("eval", step, metrics)
         return results
 
@@ -208,6 +169,9 @@ class Evaluator:
         """Close the evaluation's environments."""
         for env, _ in self._ways.values():
             env.close()
+
+    def _usage(self) -> Usage:
+        return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
 
 
 def make_env(config: TrainConfig, split: str, questions: int, samples: int) -> Any:

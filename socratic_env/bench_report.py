@@ -13,6 +13,7 @@ _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em;color:#222}"
     "table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}.note{color:#666}"
+    ".scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
 )
 
 
@@ -66,7 +67,7 @@ def plot(result: dict[str, Any]) -> str:
             )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1)
+    axes.set_xlim(-0.02, 1.02)  # room for markers at the ends
     axes.set_xlabel("share, with 95 % bootstrap intervals over questions")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", fontsize="small")
@@ -105,9 +106,11 @@ def page(result: dict[str, Any]) -> str:
         f"seed {result['seed']}."
     )
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Teaching variants</title>'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Teaching variants</title>'
         f"<style>{_STYLE}</style><h1>Teaching variants</h1><p>{html.escape(intro)}</p>{plot(result)}"
-        f"<table><tr>{''.join(f'<th>{html.escape(head)}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
+        f'<div class="scroll"><table><tr>{"".join(f"<th>{html.escape(head)}</th>" for head in heads)}</tr>'
+        f"{''.join(rows)}</table></div>"
         '<p class="note">Brackets: 95 % bootstrap intervals; differences are paired, questions resampled '
         f"together.</p><ul>{''.join(notes)}</ul></html>\n"
     )

@@ -1,153 +1,56 @@
-"""What all faces share: the rules, the teacher, and what happens when the teacher fails."""
+"""What all faces share: a room with a teacher in it, and what they show of a dialogue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from socratic_env import dialogue as rules_of
-from socratic_env.dialogue import Dialogue, Rules
-from socratic_env.errors import ConfigurationError, TeacherError, unknown
-from socratic_env.leakage import detect
-from socratic_env.protocols import TeachingProtocol
-from socratic_env.protocols import protocol as protocol_of
-from socratic_env.rewards import check_max_attempts, schedule
+from socratic_env.dialogue import Dialogue
+from socratic_env.room import Room
 from socratic_env.spaces import UnicodeText
-from socratic_env.teachers import TeacherRequest, TeacherSpec, from_spec
-from socratic_env.teachers.base import Teacher, run
-from socratic_env.teachers.retry import RETRY_PROMPT
-from socratic_env.types import Guidance, Question, Usage
-from socratic_env.verifiers import NAMED, Verifier, by_kind
+from socratic_env.teachers import TeacherSpec, from_spec
+from socratic_env.teachers.base import Teacher, ask, run
+from socratic_env.types import Question
 
-FAILURE_POLICIES = ("truncate", "retry_prompt", "raise")
 LONGEST_OBSERVATION = 2**31 - 1
-SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
-LEAK_WARNING = (
-    "Your last guidance gave the answer away. Write it anew without the right option, its letter, its text "
-    "or its value, in any form."
-)
 
 
-class Classroom:
-    """Rules, teacher and failure policy; opens dialogues and carries them on.
+class Classroom(Room):
+    """A room with a teacher; opens dialogues and carries them on.
 
-    Arguments are those of `gym.make` of the same names.
+    Args:
+        teacher: as for `gym.make`.
+        others: as for Room.
     """
 
-    def __init__(
-        self,
-        *,
-        teacher: TeacherSpec = "rule",
-        protocol: str | TeachingProtocol = "paper",
-        verifier: str | Verifier | None = None,
-        max_attempts: int = 2,
-        reward: str = "decay",
-        on_teacher_failure: str = "truncate",
-        max_context_chars: int | None = None,
-    ) -> None:
-        check_max_attempts(max_attempts)
-        if on_teacher_failure not in FAILURE_POLICIES:
-            raise unknown("on_teacher_failure", on_teacher_failure, FAILURE_POLICIES)
-        if max_context_chars is not None and not (
-            isinstance(max_context_chars, int) and max_context_chars > 0
-        ):
-            raise ConfigurationError(
-                f"max_context_chars is {max_context_chars!r}; give a number of characters or None"
-            )
-        self.rules = Rules(int(max_attempts), _verifier(verifier), max_context_chars)
-        self.protocol = protocol_of(protocol)
-        self.schedule = schedule(reward)
-        self.decays = reward == "decay"
-        self.on_teacher_failure = on_teacher_failure
-        self.usage: dict[str, Usage] = {"teacher": Usage()}
+    def __init__(self, *, teacher: TeacherSpec = "rule", **room: Any) -> None:
+        super().__init__(**room)
         self.teacher: Teacher = from_spec(teacher)
         self._owns_teacher = not isinstance(teacher, Teacher)
 
     def open(self, question: Question, rollout: int = 0) -> Dialogue:
         """A new dialogue on a question that this teacher can teach."""
         self.teacher.check(question)
-        return rules_of.open_dialogue(question, rollout)
-
-    def answer(self, dialogue: Dialogue, text: str) -> Dialogue:
-        """The student's reply, verified."""
-        return rules_of.answer(dialogue, text, self.rules)
+        return super().open(question, rollout)
 
     async def advise(self, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
         """One teacher call for all these dialogues, each of which awaits guidance."""
-        if not dialogues:
-            return []
-        if self.protocol.fixed:
-            accepted = [self._accept(Guidance(self.protocol.fixed), dialogue) for dialogue in dialogues]
-        else:
-            given = await self._guide([TeacherRequest(dialogue, self.protocol) for dialogue in dialogues])
-            accepted = [self._accept(*pair) for pair in zip(given, dialogues, strict=True)]
-            accepted = await self._without_leaks(accepted, dialogues)
-        return [
-            rules_of.advise(dialogue, guidance, self.rules)
-            for dialogue, guidance in zip(dialogues, accepted, strict=True)
-        ]
+        if self.protocol.fixed or not dialogues:
+            return [self.tell_fixed(dialogue) for dialogue in dialogues]
+        given = await ask(self.teacher, [self.request(dialogue) for dialogue in dialogues])
+        accepted = [self.accept(*pair) for pair in zip(given, dialogues, strict=True)]
+        leaking = [row for row, guidance in enumerate(accepted) if self.asks_again(guidance)]
+        if leaking:
+            again = await ask(self.teacher, [self.request(dialogues[row], again=True) for row in leaking])
+            for row, guidance in zip(leaking, again, strict=True):
+                accepted[row] = self.second(accepted[row], self.accept(guidance, dialogues[row]))
+        return [self.tell(*pair) for pair in zip(dialogues, accepted, strict=True)]
 
     def close(self) -> None:
         """Close the teacher, if it was made here from a spec."""
         if self._owns_teacher:
             run(self.teacher.close())
-
-    async def _guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
-        try:
-            given = await self.teacher.guide(requests)
-        except TeacherError as fault:
-            given = [Guidance(fault=fault, usage=Usage(calls=1, failures=1)) for _ in requests]
-        if len(given) != len(requests):
-            raise ConfigurationError(
-                f"{type(self.teacher).__name__}.guide returned {len(given)} guidances for "
-                f"{len(requests)} requests; it must return one for each"
-            )
-        return given
-
-    async def _without_leaks(self, accepted: list[Guidance], dialogues: Sequence[Dialogue]) -> list[Guidance]:
-        """Guidance that leaks is asked for again and then replaced, where the protocol says so."""
-        leaking = [row for row, guidance in enumerate(accepted) if guidance.leaks]
-        if self.protocol.on_leak == "keep" or not leaking:
-            return accepted
-        out = list(accepted)
-        if self.protocol.on_leak == "ask_again":
-            warned = replace(self.protocol, prompt=f"{self.protocol.prompt}\n\n{LEAK_WARNING}")
-            again = await self._guide([TeacherRequest(dialogues[row], warned) for row in leaking])
-            for row, guidance in zip(leaking, again, strict=True):
-                second = self._accept(guidance, dialogues[row])
-                usage = accepted[row].usage + guidance.usage
-                if second.fault is None:
-                    out[row] = replace(second, usage=usage)
-        for row in leaking:
-            if out[row].leaks:
-                out[row] = replace(out[row], text=SAFE_HINT, truncated=False, blocked=True)
-        return out
-
-    def _accept(self, guidance: Guidance, dialogue: Dialogue) -> Guidance:
-        self.usage["teacher"] += guidance.usage
-        if guidance.fault is not None:
-            if self.on_teacher_failure == "raise":
-                raise guidance.fault
-            if self.on_teacher_failure == "retry_prompt":
-                return Guidance(RETRY_PROMPT, usage=guidance.usage)
-            return guidance
-        longest = self.protocol.max_guidance_chars
-        if len(guidance.text) > longest:
-            guidance = replace(guidance, text=guidance.text[:longest], truncated=True)
-        return replace(guidance, leaks=tuple(detect(dialogue.question, guidance.text)))
-
-
-def _verifier(spec: str | Verifier | None) -> Verifier:
-    if spec is None:
-        return by_kind
-    if isinstance(spec, str):
-        if spec not in NAMED:
-            raise unknown("verifier", spec, NAMED)
-        return NAMED[spec]
-    if not callable(spec):
-        raise ConfigurationError(f"verifier is {spec!r}; give a name, a function or None")
-    return spec
 
 
 def observe(dialogue: Dialogue, reward_bounds: tuple[float, float]) -> tuple[str, dict[str, Any]]:

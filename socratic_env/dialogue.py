@@ -7,6 +7,7 @@ Every face (Gymnasium, vector, asynchronous, and others) only carries these tran
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from socratic_env.errors import ActionError, StepError
@@ -121,7 +122,12 @@ def messages(dialogue: Dialogue) -> list[Message]:
 
 def text(dialogue: Dialogue) -> str:
     """The dialogue as one text, each message under its role."""
-    return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages(dialogue))
+    return transcript(messages(dialogue))
+
+
+def transcript(chat: Sequence[Message]) -> str:
+    """Chat messages as one text, each under its role."""
+    return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in chat)
 
 
 def _clean(reply: str) -> str:

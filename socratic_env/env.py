@@ -9,10 +9,11 @@ import gymnasium as gym
 from socratic_env import dialogue as rules_of
 from socratic_env.classroom import Classroom, observe, text_space
 from socratic_env.dialogue import Dialogue
-from socratic_env.errors import StepError, TrackerError, unknown
+from socratic_env.errors import unknown
+from socratic_env.lessons import Lessons, check_options
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.questions import Exclude, Questions, load_questions
-from socratic_env.rewards import BatchStatistics, RollingStatistics
+from socratic_env.rewards import BatchStatistics
 from socratic_env.teachers import TeacherSpec
 from socratic_env.teachers.base import run
 from socratic_env.types import Question, Usage
@@ -110,11 +111,7 @@ class SocraticEnv(gym.Env[str, str]):
             max_context_chars=max_context_chars,
         )
         self.room.teacher.check(self.questions[0])
-        self._tracker: BatchStatistics | None = None
-        if tracker is not None:
-            self._share(tracker)
-        self._rolling = RollingStatistics(max_attempts)
-        self._dialogue: Dialogue | None = None
+        self._lessons = Lessons(self.room, self.questions, tracker)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -124,7 +121,12 @@ class SocraticEnv(gym.Env[str, str]):
     @property
     def question(self) -> Question:
         """The current question, ground truth included: for tools, not for students."""
-        return self._open().question
+        return self.dialogue.question
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """The current dialogue, ground truth included: for tools, not for students."""
+        return self._lessons.dialogue
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -133,85 +135,33 @@ class SocraticEnv(gym.Env[str, str]):
 
         Options: `question_id` chooses the question, `tracker` changes to another batch.
         """
-        options = dict(options or {})
-        tracker, question_id = options.pop("tracker", None), options.pop("question_id", None)
-        if options:
-            raise unknown("reset option", next(iter(options)), ("question_id", "tracker"))
+        check_options(options)
         super().reset(seed=seed)
-        self._abandon()
-        if tracker is not None:
-            self._share(tracker)
-        if self._tracker is not None:
-            self._tracker.check_shared()
-        if seed is not None:
-            self._rolling = RollingStatistics(self.room.rules.max_attempts)
-        drawn = self.questions.draw(self.np_random)
-        question = drawn if question_id is None else self.questions.find(question_id)
-        self._dialogue = self.room.open(question)
+        self._lessons.open(self.np_random, seed is not None, options)
         self._show()
-        return observe(self._dialogue, (0.0, 0.0))
+        return observe(self.dialogue, self._lessons.reward_bounds)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """One attempt: verify, pay, and guide if the attempt was wrong and not the last."""
-        dialogue = self.room.answer(self._open(), action)
-        attempt, correct = len(dialogue.attempts), dialogue.attempts[-1].verdict.correct
-        statistics = self._rolling if self._tracker is None else self._tracker
-        statistics.record(attempt, correct)
-        self._dialogue = dialogue
-        bounds = self._bounds(attempt) if correct else (0.0, 0.0)
-        if dialogue.awaits_guidance:
-            (dialogue,) = run(self.room.advise([dialogue]))
-            self._dialogue = dialogue
-        if dialogue.stop is not None:
-            self._end(dialogue)
+        self._lessons.answer(action)
+        if self.dialogue.awaits_guidance:
+            (advised,) = run(self.room.advise([self.dialogue]))
+            self._lessons.go_on(advised)
         self._show()
-        truncated = dialogue.stop is not None and dialogue.stop.truncated
-        terminated = dialogue.stop is not None and not truncated
-        observation, info = observe(dialogue, bounds)
-        return observation, bounds[0], terminated, truncated, info
+        stop, bounds = self.dialogue.stop, self._lessons.reward_bounds
+        truncated = stop is not None and stop.truncated
+        observation, info = observe(self.dialogue, bounds)
+        return observation, bounds[0], stop is not None and not truncated, truncated, info
 
     def render(self) -> str | None:
         """The dialogue as text in mode "ansi"; mode "human" prints by itself."""
-        return rules_of.text(self._open()) if self.render_mode == "ansi" else None
+        return rules_of.text(self.dialogue) if self.render_mode == "ansi" else None
 
     def close(self) -> None:
         """Close an unfinished episode in the tracker, and a teacher that was made from a spec."""
-        self._abandon()
+        self._lessons.abandon()
         self.room.close()
-
-    # ------------------------------------------------------------------------------------
-
-    def _open(self) -> Dialogue:
-        if self._dialogue is None:
-            raise StepError("no episode is open; call reset() first")
-        return self._dialogue
-
-    def _share(self, tracker: BatchStatistics) -> None:
-        if not isinstance(tracker, BatchStatistics):
-            raise TrackerError(f"tracker is {tracker!r:.80}; give a BatchStatistics or None")
-        tracker.check_fits(self.room.rules.max_attempts)
-        self._tracker = tracker
-
-    def _bounds(self, attempt: int) -> tuple[float, float]:
-        if self._tracker is not None and self._tracker.batch_size is not None:
-            low, high = self._tracker.bounds(attempt)
-        else:
-            low = high = (self._tracker or self._rolling).mu(attempt - 1)
-        pay = self.room.schedule
-        return pay(attempt, low), pay(attempt, high)
-
-    def _abandon(self) -> None:
-        """An episode left before its end counts with the attempts it made."""
-        if self._dialogue is not None and self._dialogue.stop is None and self._dialogue.attempts:
-            self._end(self._dialogue)
-        self._dialogue = None
-
-    def _end(self, dialogue: Dialogue) -> None:
-        if self._tracker is None:
-            self._rolling.end_episode()
-        elif not dialogue.attempts[-1].verdict.correct:
-            self._tracker.close(len(dialogue.attempts))
 
     def _show(self) -> None:
         if self.render_mode == "human":
-            print(rules_of.text(self._open()), end="\n\n", flush=True)
+            print(rules_of.text(self.dialogue), end="\n\n", flush=True)

@@ -35,6 +35,13 @@ def decayed_means(attempts: Sequence[int], solved: Sequence[int]) -> list[float]
     return means
 
 
+def correction_rate(attempts: Sequence[int], solved: Sequence[int]) -> float:
+    """Share of the second and later attempts that were correct (counts as for `decayed_means`);
+    0 before the first of them."""
+    made = sum(attempts[1:])
+    return sum(solved[1:]) / made if made else 0.0
+
+
 class BatchStatistics:
     """Counts of one batch, shared by all its environments. Thread-safe.
 
@@ -251,6 +258,16 @@ class RollingStatistics:
             for k, correct in enumerate(self._ended.popleft()):
                 self._made[k] -= 1
                 self._solved[k] -= correct
+
+    @property
+    def attempts(self) -> list[int]:
+        """[m_1, .., m_K]: attempts made at each step."""
+        return list(self._made)
+
+    @property
+    def solved(self) -> list[int]:
+        """[s_1, .., s_K]: correct attempts at each step."""
+        return list(self._solved)
 
     def mu(self, k: int) -> float:
         """Mean decayed reward of the attempts 1..k in the window."""

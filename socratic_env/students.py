@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import re
 import time
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from socratic_env.errors import ConfigurationError, StudentError, unknown
 from socratic_env.leakage import detect
+from socratic_env.teachers.base import endpoint_key
 from socratic_env.types import Message, Mistake, Question, Usage, reply
 
 _WORD = re.compile(r"[a-z]{3,}")
@@ -160,7 +160,7 @@ class EndpointStudent(Student):
     ) -> None:
         import openai
 
-        key = os.environ.get(api_key_env, "none")
+        key = endpoint_key("student 'openai'", api_key_env)
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, timeout=deadline_s, max_retries=4)
         self._sampling = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
         self._seed = seed
@@ -181,6 +181,9 @@ class EndpointStudent(Student):
                 said = await create(
                     messages=list(request.messages), seed=self._seed + request.rollout, **self._sampling
                 )
+            except openai.APIStatusError as error:
+                # Not what it says: an error page may repeat the request's headers, key included.
+                raise StudentError(f"the student's endpoint failed: HTTP {error.status_code}") from None
             except openai.OpenAIError as error:
                 raise StudentError(f"the student's endpoint failed: {error}") from None
         counts = said.usage
@@ -203,10 +206,10 @@ def student_from_spec(spec: str | Mapping[str, Any], seed: int = 0, habits: Habi
     kind = arguments.pop("kind", None)
     if kind == "scripted" and not arguments:
         return ScriptedStudent(habits, seed)
-    if kind != "openai":
-        raise unknown("student", spec, ("scripted", "openai"))
     if "api_key" in arguments:
         raise ConfigurationError("student: name the variable that holds the key with 'api_key_env'")
+    if kind != "openai":
+        raise unknown("student", spec, ("scripted", "openai"))
     try:
         return EndpointStudent(**{"seed": seed, **arguments})
     except TypeError as error:

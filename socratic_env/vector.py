@@ -99,7 +99,6 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
             )
         self._generators = self._seeded(None)
         self._batch: SocraticBatch | None = None
-        self._ended = np.zeros(num_envs, dtype=np.bool_)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -133,7 +132,6 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         repeats = self.num_envs // len(drawn)
         rows = [question for question in drawn for _ in range(repeats)]
         self._batch = SocraticBatch.in_room(rows, self.room)
-        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         return self._observe(np.ones(self.num_envs, dtype=np.bool_))
 
     def step(
@@ -145,7 +143,8 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         if not listed or len(actions) != self.num_envs:
             given = f"{len(actions)} actions" if listed else f"one {type(actions).__name__}"
             raise ActionError(f"step got {given}; give a list of {self.num_envs} texts, one for each row")
-        active = np.flatnonzero(~self._ended).tolist()
+        acted = np.array([batch.dialogue(row).stop is None for row in range(self.num_envs)])
+        active = np.flatnonzero(acted).tolist()
         if not active:
             raise StepError("all rows of the batch have ended; call reset() first")
         for row in active:
@@ -157,7 +156,6 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         for row in active:
             batch.answer(row, actions[row])
         run(batch.advise(active))
-        acted = ~self._ended
         rewards, terminated, truncated = (np.zeros(self.num_envs, dtype=t) for t in (float, bool, bool))
         observations, infos = self._observe(acted)
         for row in active:
@@ -165,8 +163,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
             rewards[row] = infos["reward_bounds"][row][0]
             truncated[row] = stop is not None and stop.truncated
             terminated[row] = stop is not None and not stop.truncated
-        self._ended = self._ended | terminated | truncated
-        if self._ended.all():
+        if batch.done:
             tracker = batch.tracker
             infos["batch"] = {
                 "attempts": tracker.attempts,
@@ -181,7 +178,11 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         batch = self._open()
         for row in rows:
             batch.cut(row)
-            self._ended[row] = True
+
+    @property
+    def batch(self) -> SocraticBatch:
+        """The batch that is open: its asynchronous face, for rows that do not wait for each other."""
+        return self._open()
 
     @property
     def statistics(self) -> BatchStatistics:

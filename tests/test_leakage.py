@@ -137,9 +137,9 @@ def test_time_is_linear(unit):
         text = (unit * size)[:size]
         best = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()  # whatever else the machine does
             detect(THROW, text)
-            best.append(time.perf_counter() - started)
+            best.append(time.thread_time() - started)
         return min(best)
 
     assert seconds(60_000) / seconds(30_000) < 3

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.batching import Row, micro_batches, padded, token_statistics
+from agents import batching
+from agents.batching import Row, chains, micro_batches, packed, padded, token_statistics
 from agents.config import PRESETS
 from agents.learner import Learner, NonFiniteError
 from agents.records import Sample
@@ -78,6 +79,133 @@ def test_the_split_into_micro_batches_changes_nothing(tiny_student):
     torch.testing.assert_close(one_by_one, together, atol=2e-6, rtol=1e-4)
     assert metrics["rollout_mismatch"] < 1e-5
     assert metrics["rollout_ess"] == pytest.approx(1.0)
+
+
+def dialogues(count=6, seed=1):
+    """Episodes of one to three attempts, each of which extends the one before; by turns."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for row in range(count):
+        prompt = rng.integers(5, 200, size=rng.integers(3, 20)).tolist()
+        for attempt in range(1, 2 + row % 3):
+            response = rng.integers(5, 200, size=rng.integers(2, 12)).tolist()
+            logps = rng.normal(-5.0, 0.3, len(response)).tolist()
+            made.append(Sample(row, row // 2, attempt, prompt, response, logps, False, 0.0))
+            prompt = [*prompt, *response, *rng.integers(5, 200, size=6).tolist()]
+    return made
+
+
+def alone(given):
+    """The same attempts, each as an episode of its own, so that no row is shared."""
+    return [replace(sample, row=i, attempt=1) for i, sample in enumerate(given)]
+
+
+def gradient_of(model, given, **settings):
+    """(metrics, gradient) of one optimizer step on all of them."""
+    twin = copy.deepcopy(model)
+    config = replace(CONFIG, questions_per_minibatch=1000, questions_per_step=1000, grad_clip=1e9, **settings)
+    learner = Learner(twin, pad=0, config=config)
+    learner.optimizer.step = lambda: None
+    metrics = learner.update(given, np.linspace(-1, 1, len(given)))
+    return metrics, {n: p.grad.clone() for n, p in twin.named_parameters() if p.grad is not None}
+
+
+def same_gradients(one, other, tolerance=2e-6):
+    assert one.keys() == other.keys()
+    for name, gradient in one.items():
+        torch.testing.assert_close(gradient, other[name], atol=tolerance, rtol=1e-3, msg=name)
+
+
+def test_attempts_that_extend_each_other_share_a_row_and_others_do_not():
+    given = dialogues()
+    assert [len(chain) for chain in chains(given, range(len(given)))] == [1, 2, 3, 1, 2, 3]
+    assert chains(given, [5, 3]) == [[3, 5]]  # attempts 1 and 3: the last holds both
+    cut = [replace(s, prompt=s.prompt[1:]) if s.attempt == 2 else s for s in given]
+    assert all(len(chain) == 1 for chain in chains(cut, range(len(given))))
+    row = Row.of_attempts(given[1:3])
+    first, second = given[1:3]
+    assert row.ids == second.prompt + second.response
+    assert [t for t in row.targets if t >= 0] == first.response + second.response
+    assert row.targets[len(first.prompt) + len(first.response)] == batching.IGNORED
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_shared_and_packed_rows_change_neither_loss_nor_gradient(tiny_student, packing):
+    model, given = tiny_student[0], dialogues()
+    separate, expected = gradient_of(model, alone(given))
+    together, found = gradient_of(model, given, packing=packing, micro_batch_tokens=150)
+    same_gradients(expected, found)
+    for name in ("loss", "entropy", "rollout_mismatch", "ratio_mean", "grad_norm"):
+        assert together[name] == pytest.approx(separate[name], rel=1e-4, abs=1e-6)
+    assert together["trained_tokens"] < 0.8 * separate["trained_tokens"]
+
+
+def test_packed_rows_have_no_padding_and_do_not_see_each_other(tiny_student):
+    rows = [Row.of(s.prompt, s.response) for s in samples()]
+    batch = packed(rows)
+    assert batch.ids_BT.shape == (1, sum(len(row.ids) for row in rows))
+    with torch.no_grad():
+        one, _ = token_statistics(tiny_student[0].eval(), batch, 1.0)
+        other, _ = token_statistics(tiny_student[0].eval(), padded(rows, pad=0), 1.0)
+    torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    groups = micro_batches([len(row.ids) for row in rows], 60, packing=True)
+    assert sorted(i for group in groups for i in group) == list(range(8))
+    assert all(sum(len(rows[i].ids) for i in group) <= 60 for group in groups)
+
+
+@pytest.mark.parametrize("setting", [{"gradient_checkpointing": True}, {"dtype": "bfloat16"}])
+def test_memory_savings_keep_the_gradient(tiny_student, setting):
+    _, expected = gradient_of(tiny_student[0], dialogues())
+    _, found = gradient_of(tiny_student[0], dialogues(), **setting)
+    if "dtype" not in setting:
+        same_gradients(expected, found)
+    flat, other = (torch.cat([g.flatten() for g in gs.values()]) for gs in (expected, found))
+    assert torch.cosine_similarity(flat, other, dim=0) > 0.99
+    assert all(gradient.dtype == torch.float32 for gradient in found.values())
+
+
+def test_a_large_vocabulary_is_read_in_parts(tiny_student, monkeypatch):
+    metrics, expected = gradient_of(tiny_student[0], dialogues())
+    monkeypatch.setattr(batching, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
+    parts, found = gradient_of(tiny_student[0], dialogues())
+    same_gradients(expected, found)
+    assert parts["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
+
+
+def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_student, tmp_path):
+    model = copy.deepcopy(tiny_student[0])
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    learner = Learner(model, pad=0, config=replace(CONFIG, lora_rank=4, lr=1e-2))
+    given = with_own_logps(model, samples())
+    assert all(torch.equal(w, before[name]) for name, w in learner.weights().items())
+    for _ in range(3):
+        learner.update(given, np.array([1.0, -1.0] * 4))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    assert all(".lora_" in name for name in trained)
+    exported = learner.weights()
+    assert exported.keys() == before.keys()
+    changed = {name for name, w in exported.items() if not torch.equal(w, before[name])}
+    assert changed == {n for n in before if ".layers." in n and n.endswith("_proj.weight")}
+    # A plain model with the exported weights says what the adapted one says.
+    plain = copy.deepcopy(tiny_student[0])
+    plain.load_state_dict(exported, strict=False)
+    batch = padded([Row.of(s.prompt, s.response) for s in given], pad=0)
+    with torch.no_grad():
+        for one, other in zip(
+            token_statistics(model.eval(), batch, 1.0),
+            token_statistics(plain.eval(), batch, 1.0),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    # A new learner with the state goes on as the old one.
+    torch.save(learner.state(), tmp_path / "state.pt")
+    twin = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=learner.config)
+    twin.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
+    for each in (learner, twin):
+        each.update(given, np.array([1.0, -1.0] * 4))
+    for name, weight in learner.weights().items():
+        assert torch.equal(weight, twin.weights()[name])
 
 
 def test_prompt_tokens_get_no_direct_gradient(tiny_student):

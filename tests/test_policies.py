@@ -1,5 +1,6 @@
 """Both samplers on a real model: exact ids, log-probabilities equal to the learner's, weight sync."""
 
+import asyncio
 import copy
 import importlib.util
 
@@ -9,9 +10,10 @@ import torch
 from agents.batching import Row, padded, token_statistics
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
-from agents.rollout import Chat
+from socratic_env.chat import Chat
 from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.questions import load_questions
+from socratic_env.teachers.base import run
 
 CONCEPTS = load_questions("concepts", split="test")
 
@@ -131,3 +133,61 @@ def test_top_p_draws_from_the_nucleus_only(transformers_policy, tiny_student):
             probs = model.eval()(torch.tensor([prompt])).logits[0, -1].softmax(-1)
         above = probs[probs > probs[completion.ids[0]]].sum()
         assert above < 0.5 + 1e-5
+
+
+@pytest.mark.slow
+def test_requests_that_are_awaited_one_by_one_join_the_running_batch(vllm_policy, tiny_student):
+    prompts = prompts_of(tiny_student[1], 24)
+    sampling = Sampling(1.0, max_tokens=24)
+
+    async def staggered():
+        async def one(i):
+            await asyncio.sleep(0.01 * (i % 5))
+            return await vllm_policy.complete(prompts[i], sampling, seed=i)
+
+        return await asyncio.gather(*map(one, range(24)))
+
+    async def alone():
+        return [await vllm_policy.complete(prompt, sampling, i) for i, prompt in enumerate(prompts[:6])]
+
+    together, single = run(staggered()), run(alone())
+    assert [c.ids for c in together[:6]] == [c.ids for c in single]
+
+
+@pytest.mark.slow
+def test_a_cancelled_request_is_aborted(vllm_policy, tiny_student):
+    prompts = prompts_of(tiny_student[1], 8)
+
+    async def cancel():
+        calls = [asyncio.ensure_future(vllm_policy.complete(p, Sampling(max_tokens=400), 0)) for p in prompts]
+        await asyncio.sleep(0.05)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        return await vllm_policy.complete(prompts[0], Sampling(0.0, max_tokens=4), 0)
+
+    assert run(cancel()).ids
+    assert not vllm_policy._engine.llm_engine.has_unfinished_requests()
+
+
+@pytest.mark.slow
+def test_a_prompt_that_is_too_long_fails_alone(vllm_policy, tiny_student):
+    good = prompts_of(tiny_student[1], 1)[0]
+
+    async def both():
+        long = good * (vllm_policy.max_model_len // len(good) + 1)
+        calls = (vllm_policy.complete(p, Sampling(max_tokens=4), 0) for p in (long, good))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    bad, fine = run(both())
+    assert isinstance(bad, Exception)
+    assert "256" in str(bad)
+    assert fine.ids
+
+
+@pytest.mark.slow
+def test_a_second_attempt_takes_its_beginning_from_the_prefix_cache(vllm_policy, tiny_student):
+    prompt = prompts_of(tiny_student[1], 1)[0] * 8
+    first = vllm_policy.generate([prompt], Sampling(max_tokens=32), seed=0)[0]
+    second = vllm_policy.generate([prompt + first.ids + prompt[:9]], Sampling(max_tokens=4), seed=1)[0]
+    assert len(prompt) - 32 <= second.cached_tokens < len(prompt + first.ids) + 9

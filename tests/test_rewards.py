@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from scripted import batches, exact_means, exact_rewards
 
 from socratic_env.errors import ConfigurationError, TrackerError
-from socratic_env.rewards import BatchStatistics, RollingStatistics, decayed_means, schedule
+from socratic_env.rewards import (
+    BatchStatistics,
+    RollingStatistics,
+    correction_rate,
+    decayed_means,
+    schedule,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())
 CASES = {case["id"]: case for case in GOLDEN["cases"]}
@@ -392,6 +398,11 @@ def test_population_variance(batch):
             assert squares / pooled.size - means[t] ** 2 == pytest.approx(pooled.var(), abs=EXACT)
 
 
+def test_the_correction_rate_is_that_of_all_later_attempts():
+    assert correction_rate([8], [3]) == correction_rate([8, 0], [8, 0]) == 0.0
+    assert correction_rate([8, 5, 3], [3, 2, 1]) == 3 / 8
+
+
 # -- a lone environment ------------------------------------------------------------------
 
 
@@ -414,6 +425,7 @@ def test_the_rolling_estimate_is_that_of_its_window(batch, window):
             counted = [*ended[-window:], row[:attempt]]
             made = [sum(len(r) > step for r in counted) for step in range(k)]
             solved = [sum(r[step] for r in counted if len(r) > step) for step in range(k)]
+            assert (rolling.attempts, rolling.solved) == (made, solved)
             assert [rolling.mu(step) for step in range(k + 1)] == decayed_means(made, solved)
         rolling.end_episode()
         if row:

@@ -1,5 +1,9 @@
 """Rollouts: exact ids from end to end, rewards from the environment, clean cuts."""
 
+import asyncio
+import random
+import threading
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,8 +11,10 @@ import pytest
 import socratic_env  # noqa: F401
 from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.records import Completion, Sampling
-from agents.rollout import Chat, rollout
+from agents.rollout import rollout
 from agents.trainer import batch_of_questions
+from socratic_env.chat import Chat
+from socratic_env.errors import StudentError
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
 
@@ -40,6 +46,25 @@ class Scripted:
     def load_weights(self, weights): ...
 
     def close(self): ...
+
+
+class Free(Scripted):
+    """The same, but replies arrive one by one, in an order of chance."""
+
+    def __init__(self, *arguments, fail_at=None, **options):
+        super().__init__(*arguments, **options)
+        self.luck, self.answered, self.fail_at, self.cancelled = random.Random(0), 0, fail_at, 0
+
+    async def complete(self, prompt, sampling, seed):
+        try:
+            await asyncio.sleep(self.luck.random() / 100)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.answered += 1
+        if self.answered == self.fail_at:
+            raise StudentError("the sampler is gone")
+        return self.generate([prompt], sampling, seed)[0]
 
 
 @pytest.fixture
@@ -108,6 +133,66 @@ def test_a_prompt_that_does_not_fit_ends_its_episode_after_its_last_verdict(env,
     batch = rollout(env, nothing, Chat(tokenizer), Sampling(max_tokens=12), seed=0)
     assert batch.samples == []
     assert batch.made == [0, 0, 0]
+
+
+def mixed(question, attempt):
+    return (len(question.text) + attempt) % 3 == 0
+
+
+def test_not_waiting_changes_no_episode_and_no_reward(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    chat = Chat(tokenizer)
+    together = rollout(env, Scripted(env, tokenizer, mixed), chat, Sampling(), seed=2)
+    free = rollout(env, Free(env, tokenizer, mixed), chat, Sampling(), seed=2)
+    assert free.episodes == together.episodes
+    assert free.mu == together.mu
+    assert free.samples == sorted(together.samples, key=lambda s: (s.row, s.attempt))
+
+
+def test_an_episode_reaches_its_second_attempt_while_others_make_their_first(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    seen = []
+
+    class Slow(Free):
+        """Row 0 answers last of all."""
+
+        async def complete(self, prompt, sampling, seed):
+            first = prompt == Chat(tokenizer).prompt(self.env.batch.observe(0)[1]["messages"])
+            row_0 = first and not seen.count("first of the slow")
+            if row_0:
+                seen.append("first of the slow")
+                await asyncio.sleep(0.5)
+            seen.append(tokenizer.decode(prompt).count("<|im_start|>assistant"))
+            return self.generate([prompt], sampling, seed)[0]
+
+    rollout(env, Slow(env, tokenizer, lambda q, a: False), Chat(tokenizer), Sampling(), seed=2)
+    assert seen.index(3) < len(seen) - 3
+    assert seen[-3:] == [1, 2, 3]
+
+
+def test_a_sampler_that_fails_stops_all_rows_and_leaves_no_request(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    policy = Free(env, tokenizer, mixed, fail_at=5)
+    with pytest.raises(StudentError, match="the sampler is gone"):
+        rollout(env, policy, Chat(tokenizer), Sampling(), seed=2)
+    assert policy.cancelled + policy.answered >= 16
+    assert threading.active_count() < 50
+    batch = rollout(env, Scripted(env, tokenizer, mixed), Chat(tokenizer), Sampling(), seed=2)
+    assert len(batch.episodes) == 16
+
+
+def test_wrong_answers_can_be_cut_in_the_history(env, tiny_student):
+    _, tokenizer, _ = tiny_student
+    chat = Chat(tokenizer, history_tokens=7)
+    batch = rollout(env, Scripted(env, tokenizer, lambda q, a: a == 1), chat, Sampling(), seed=3)
+    first, second = batch.samples[:2]
+    assert len(first.response) > 7
+    kept = first.response[:3] + first.response[-4:]
+    assert second.prompt[: len(first.prompt) + 7] == first.prompt + kept
+    # A short answer is kept whole.
+    whole = Chat(tokenizer, history_tokens=len(first.response))
+    batch = rollout(env, Scripted(env, tokenizer, lambda q, a: a == 1), whole, Sampling(), seed=3)
+    assert batch.samples[1].prompt[: len(first.prompt + first.response)] == first.prompt + first.response
 
 
 def test_evaluation_counts_unassisted_and_guided(env, tiny_student):

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from agents.batching import IGNORED
-from agents.rollout import Chat
 from agents.students import Beliefs, TinyStudent, training_row, worked_dialogues
 from socratic_env import dialogue as rules_of
+from socratic_env.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason
 

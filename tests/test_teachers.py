@@ -350,7 +350,7 @@ def test_a_megabyte_of_guidance_is_cut_and_marked(server: MisbehavingServer, fac
         env = gym.make("SocraticSciKnow-v0", teacher=spec)
         env.reset(seed=0)
         *_, info = env.step(mistaken(env.unwrapped.question))
-        guidance = env.unwrapped._dialogue.attempts[-1].guidance
+        guidance = env.unwrapped.dialogue.attempts[-1].guidance
         env.close()
     else:
         batch = SocraticBatch([SCIENCE[0]], teacher=spec)

@@ -9,9 +9,10 @@ from scripted import choice_question, mistake, wrong
 
 import envs_registry
 from socratic_env import Guidance, Teacher
-from socratic_env.classroom import LEAK_WARNING, SAFE_HINT, Classroom
+from socratic_env.classroom import Classroom
 from socratic_env.errors import ConfigurationError, TeacherError
 from socratic_env.protocols import parse_variant, protocol, protocols
+from socratic_env.room import LEAK_WARNING, SAFE_HINT
 from socratic_env.teachers.retry import RETRY_PROMPT
 from socratic_env.types import Usage
 

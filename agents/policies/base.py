@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -28,4 +28,13 @@ class Policy(Protocol):
 
     def close(self) -> None:
         """Give memory and processes back."""
+        ...
+
+
+@runtime_checkable
+class AsyncPolicy(Policy, Protocol):
+    """A sampler whose requests run together and end one by one."""
+
+    async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
+        """One response. Many are awaited together, all on the loop of `socratic_env.teachers.base`."""
         ...

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import warnings
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agents.policies.base import NamedWeights
 from agents.records import Completion, Sampling
+from socratic_env.engine_loop import EngineLoop
+from socratic_env.teachers.base import run
 
 
 class VLLMPolicy:
@@ -48,6 +54,9 @@ class VLLMPolicy:
             max_model_len=max_model_len,
             max_num_seqs=max_num_seqs,
             kv_cache_memory_bytes=kv_cache_bytes,
+            # A prompt split over forward passes breaks requests with a seed of their own (on the CPU).
+            enable_chunked_prefill=False,
+            max_num_batched_tokens=max(max_model_len, 8192),
             # At the default of 128 the short prompts of small students would never be cached.
             block_size=32,
             enforce_eager=True,
@@ -57,33 +66,38 @@ class VLLMPolicy:
             # At the sampling temperature; the default is before it.
             logprobs_mode="processed_logprobs",
         )
+        self._loop = EngineLoop(self._engine)
 
     def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
-        """One response for each prompt, all in one call of the engine."""
-        import torch
+        """One response for each prompt."""
+
+        async def together() -> list[Completion]:
+            seeds = np.random.SeedSequence(seed).generate_state(len(prompts)).tolist()
+            return await asyncio.gather(*map(self.complete, prompts, repeat(sampling), seeds))
+
+        return run(together())
+
+    async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
+        """One response; it joins the running batch."""
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         parameters = SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
+            seed=seed,
             logprobs=0,
             stop_token_ids=[self.eos],
             detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        inputs: Any = [{"prompt_token_ids": prompt} for prompt in prompts]
-        # Seeds of single requests fail on the CPU when a prompt is split over forward passes, so the
-        # engine draws from the process's generator, seeded for this call only.
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            outputs = self._engine.generate(inputs, parameters, use_tqdm=False)
-        completions = []
-        for output in outputs:
-            best = output.outputs[0]
-            ids = list(best.token_ids)
-            logps = [entry[token].logprob for entry, token in zip(best.logprobs, ids, strict=True)]
-            completions.append(Completion(ids, logps, finished=bool(ids) and ids[-1] == self.eos))
-        return completions
+        output = await self._loop.complete(prompt, parameters)
+        best = output.outputs[0]
+        ids = list(best.token_ids)
+        logps = [entry[token].logprob for entry, token in zip(best.logprobs, ids, strict=True)]
+        finished = bool(ids) and ids[-1] == self.eos
+        return Completion(ids, logps, finished, output.num_cached_tokens or 0)
 
     def load_weights(self, weights: NamedWeights) -> None:
         """Reload the running engine's weights, and forget prefixes cached under the old ones."""
@@ -94,6 +108,7 @@ class VLLMPolicy:
 
     def close(self) -> None:
         """Shut the engine down."""
+        self._loop.close()
         self._engine.llm_engine.engine_core.shutdown()
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 import webbrowser
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.text import Text
 
 from socratic_env.errors import ConfigurationError
+from socratic_env.runs import EPISODES, REPORT, check_run, episodes_of, last_step
 
 _STYLES = {True: "green", False: "red"}
 
@@ -38,11 +40,14 @@ class View:
 def main(arguments: list[str]) -> int:
     """Open the report, or print episodes; 0: fine, 1: no browser could be opened."""
     options = tyro.cli(View, args=arguments, prog="socratic view")
+    check_run(options.run)
     if options.terminal or options.json:
         return _print(options)
-    report = options.run / "report.html"
+    report = options.run / REPORT
     if not report.is_file():
-        raise ConfigurationError(f"{options.run} has no report.html; give the folder of a finished run")
+        raise ConfigurationError(
+            f"{options.run} has no {REPORT} yet; write it with: python -m agents.report {options.run}"
+        )
     print(report.resolve())
     if not webbrowser.open(report.resolve().as_uri()):
         print("error: no browser could be opened; open the file above in one", file=sys.stderr)
@@ -50,31 +55,35 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _episodes(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        raise ConfigurationError(f"{path.parent} has no {path.name}; give the folder of a run")
-    with path.open(encoding="utf-8") as lines:
-        yield from (json.loads(line) for line in lines if line.endswith("\n"))
-
-
 def _print(options: View) -> int:
-    path = options.run / "episodes.jsonl"
-    step = options.step
-    if step is None:
-        step = max((record["step"] for record in _episodes(path)), default=0)
-    chosen = [record for record in _episodes(path) if record["step"] == step][: options.episodes]
+    path = options.run / EPISODES
+    last = last_step(path) if path.is_file() else None
+    if last is None:
+        raise ConfigurationError(f"{options.run} has no episodes yet: no step has finished")
+    step = last if options.step is None else options.step
+    chosen = list(islice(episodes_of(path, step), options.episodes))
     if not chosen:
-        raise ConfigurationError(f"{path} has no episodes of step {step}")
+        raise ConfigurationError(f"{path} has no episodes of step {step}; its steps are 1 to {last}")
     console = Console()
     for record in chosen:
         if options.json:
             print(json.dumps(record, ensure_ascii=False))
             continue
-        console.rule(f"step {record['step']}  {record['question_id']}  {record['stop']}")
-        console.print(Text(record["question"]))
+        console.rule(_shown(f"step {record['step']}  {record['question_id']}  {record['stop']}"))
+        console.print(_shown(record["question"]))
         for attempt in record["attempts"]:
-            console.print(Text(f"\n{attempt['text']}", style=_STYLES[attempt["correct"]]))
-            console.print(Text(f"-- {attempt['verdict']}, reward {attempt['reward']:.3f}", style="dim"))
+            console.print(_shown(f"\n{attempt['text']}", _STYLES[attempt["correct"]]))
+            console.print(_shown(f"-- {attempt['verdict']}, reward {attempt['reward']:.3f}", "dim"))
             if attempt["guidance"] or attempt["fault"]:
-                console.print(Text(f"\nteacher: {attempt['guidance'] or attempt['fault']}", style="yellow"))
+                console.print(_shown(f"\nteacher: {attempt['guidance'] or attempt['fault']}", "yellow"))
+            if attempt["leaks"]:
+                console.print(_shown(f"-- leaks: {', '.join(attempt['leaks'])}", "dim"))
     return 0
+
+
+def _shown(text: str, style: str = "") -> Text:
+    """Text whose control and format characters are spelt out, so that it cannot steer the terminal."""
+    shown = "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text
+    )
+    return Text(shown, style)

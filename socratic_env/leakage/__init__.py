@@ -1,7 +1,8 @@
 """Does a guidance text give the answer away? Measured by `benchmarks/bench_leakage.py`.
 
 A leak is text from which a reader who also sees the options learns which one is right. Naming
-several or all options, or the student's own wrong one, is no leak. Time is linear in the text.
+several or all options, quoting the question, or the student's own wrong one, is no leak. Time is
+linear in the text.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ its sense in other words, or one of these in a simple encoding."""
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _QUOTES = str.maketrans("−’‘“”", "-''\"\"")
 _LOOKALIKES = str.maketrans("АВСЕНІКМОРТХасеорхі", "ABCEHIKMOPTXaceopxi")
+_QUOTED = 60
+"""Characters from which the beginning of a question is known."""
 _INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0xAD))
 
 
@@ -34,7 +37,7 @@ def detect(question: Question, text: str) -> list[str]:
     """
     if not isinstance(text, str) or not text:
         return []
-    plain = _normalised(text)
+    plain = _without_quotation(question, _normalised(text))
     gold = Gold.of(question)
     found = _open_leaks(question, gold, plain)
     if _hidden_leak(question, gold, plain):
@@ -48,6 +51,17 @@ def _normalised(text: str) -> str:
         text = unicodedata.normalize("NFKC", text).translate(_LOOKALIKES).replace("^−", "^-")
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
+
+
+def _without_quotation(question: Question, text: str) -> str:
+    """The text without quotations of the question or of its list of options, and without one of the
+    question at the end that was cut."""
+    listed = "\n".join(f"{option.letter}: {option.text}" for option in question.options)
+    asked, listed = _normalised(f"{question.statement}\n{listed}"), _normalised(listed)
+    for quotation in filter(None, (asked, listed)):
+        text = text.replace(quotation, "\n")
+    begun = text.rfind(asked[:_QUOTED]) if len(asked) > _QUOTED else -1
+    return text[:begun] if begun >= 0 and asked.startswith(text[begun:]) else text
 
 
 def _open_leaks(question: Question, gold: Gold | None, text: str) -> set[str]:
@@ -65,7 +79,10 @@ def _open_leaks(question: Question, gold: Gold | None, text: str) -> set[str]:
 
 
 def _hidden_leak(question: Question, gold: Gold | None, text: str) -> bool:
+    right = next((f"{o.letter}: {o.text}" for o in question.options if o.letter == question.answer), None)
     for hidden, has_numbers in decoded(text):
+        if right in hidden.split("\n"):
+            return True
         parts = sentences(hidden)
         if question.options and names_letter(question, parts, strict=True):
             return True

@@ -20,7 +20,7 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _STRONG_CUE = re.compile(
-    r"\b(?:answer|result)(?: (?:is|should be|would be|must be))?[ :=]{0,3}$", re.IGNORECASE
+    r"\b(?:answer|result|ground truth)(?: (?:is|should be|would be|must be))?[ :=]{0,3}$", re.IGNORECASE
 )
 _STEP = re.compile(r"\b(?:step|line|attempt|part|question|eq|equation|item|term)s? ?$", re.IGNORECASE)
 _FEW = 2  # numbers of fewer significant digits must be exact, and need a cue if of one digit

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from socratic_env.dialogue import Dialogue
+from socratic_env.errors import ConfigurationError, TeacherError
 from socratic_env.protocols import TeachingProtocol
-from socratic_env.types import Guidance, Question
+from socratic_env.types import Guidance, Question, Usage
 
 T = TypeVar("T")
 
@@ -34,6 +35,17 @@ def without_thinking(text: str) -> str:
     return rest.partition("<think>")[0].strip()
 
 
+def endpoint_key(who: str, variable: str) -> str:
+    """The key in an environment variable, "none" without one; errors name `who`, never the key."""
+    key = os.environ.get(variable, "").strip() or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(
+            f"{who}: the key in {variable} holds characters that no HTTP header can carry; set that "
+            "environment variable again"
+        )
+    return key
+
+
 class Teacher(ABC):
     """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
 
@@ -50,6 +62,23 @@ class Teacher(ABC):
 
     async def close(self) -> None:  # noqa: B027 - optional to override
         """Give back connections and other resources."""
+
+
+async def ask(teacher: Teacher, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+    """One Guidance for each request; a TeacherError that is raised is the fault of all of them.
+
+    Raises ConfigurationError if the teacher does not answer each request.
+    """
+    try:
+        given = await teacher.guide(requests)
+    except TeacherError as fault:
+        given = [Guidance(fault=fault, usage=Usage(calls=1, failures=1)) for _ in requests]
+    if len(given) != len(requests):
+        raise ConfigurationError(
+            f"{type(teacher).__name__}.guide returned {len(given)} guidances for "
+            f"{len(requests)} requests; it must return one for each"
+        )
+    return given
 
 
 class _Background:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import re
 import time
@@ -28,7 +27,7 @@ from socratic_env.errors import (
     TeacherUnavailable,
 )
 from socratic_env.protocols import teacher_messages
-from socratic_env.teachers.base import Teacher, TeacherRequest, without_thinking
+from socratic_env.teachers.base import Teacher, TeacherRequest, endpoint_key, without_thinking
 from socratic_env.types import Guidance, Message, Usage
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
@@ -79,10 +78,10 @@ class OpenAITeacher(Teacher):
                 raise ConfigurationError(f"teacher 'openai': {name} is {text!r}; give a text")
         if not base_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"teacher 'openai': base_url {base_url!r} is not http(s)://...")
-        if "@" in urlsplit(base_url).netloc:
+        if "@" in urlsplit(base_url).netloc or urlsplit(base_url).query:
             raise ConfigurationError(
-                "teacher 'openai': a user or a password does not belong into base_url; put the key into an "
-                "environment variable and name that with 'api_key_env'"
+                "teacher 'openai': a user, a password or a query does not belong into base_url; put the key "
+                "into an environment variable and name that with 'api_key_env'"
             )
         above_0 = {"concurrency": concurrency, "deadline_s": deadline_s, "connect_s": connect_s}
         for name, number in {**above_0, "max_reply_bytes": max_reply_bytes}.items():
@@ -128,7 +127,7 @@ class OpenAITeacher(Teacher):
         if loop not in self._clients:
             client = openai.AsyncOpenAI(
                 base_url=self.base_url,
-                api_key=self._key(),
+                api_key=endpoint_key("teacher 'openai'", self._api_key_env),
                 max_retries=0,
                 timeout=httpx.Timeout(self._deadline_s, connect=self._connect_s),
                 # The default transport took eight times as long at 512 calls at once.
@@ -144,15 +143,6 @@ class OpenAITeacher(Teacher):
             raise TeacherReplyError("answered with a packed reply, though it was asked not to")
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Bounded(response.stream, self._max_reply_bytes)
-
-    def _key(self) -> str:
-        key = os.environ.get(self._api_key_env, "").strip() or "none"
-        if not (key.isascii() and key.isprintable()):
-            raise ConfigurationError(
-                f"teacher 'openai': the key in {self._api_key_env} holds characters that no HTTP header can "
-                "carry; set that environment variable again"
-            )
-        return key
 
     async def _guide_one(
         self, client: openai.AsyncOpenAI, slots: asyncio.Semaphore, chat: list[Message]

@@ -1,10 +1,4 @@
-"""Conformance checks that users run on their own parts.
-
-from socratic_env.checks import check_teacher
-
-check_teacher(MyTeacher())                                  # an object
-check_teacher({"kind": "openai", "base_url": ..., ...})     # or a spec
-"""
+"""Does a teacher keep its contract?"""
 
 from __future__ import annotations
 
@@ -17,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from socratic_env.checks.parts import some_questions
 from socratic_env.dialogue import Rules, advise, answer, open_dialogue
 from socratic_env.errors import CheckError, SocraticError, TeacherError
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.protocols import protocol as protocol_of
-from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, TeacherRequest, TeacherSpec, from_spec
 from socratic_env.teachers.base import run
 from socratic_env.types import AnswerKind, Guidance, Question, Usage, reply
@@ -60,7 +54,7 @@ def check_teacher(
         CheckError: what is wrong, and the remedy.
     """
     made = _from_spec(teacher)
-    asked = questions if questions is not None else _some_questions()
+    asked = questions if questions is not None else some_questions()
     if not asked:
         raise CheckError("questions is empty; give at least one, or None for procedural ones")
     exam = _Exam(made, protocol_of(protocol), patience_s)
@@ -82,11 +76,6 @@ def check_teacher(
 
 def _fail(teacher: Teacher, what: str) -> NoReturn:
     raise CheckError(f"{type(teacher).__name__}: {what}")
-
-
-def _some_questions() -> list[Question]:
-    science, drills = load_questions("procedural", None, "train"), load_questions("concepts", None, "train")
-    return [science[0], drills[0], science[1], drills[1], science[2], science[3]]
 
 
 def _from_spec(spec: TeacherSpec) -> Teacher:

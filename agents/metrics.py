@@ -1,0 +1,158 @@
+"""What a run measures: the metrics of a batch, of the teacher and of the time, and what every metric
+means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from agents.records import RolloutBatch, Sample
+from socratic_env.types import StopReason, Usage
+
+DEFINITIONS: Mapping[str, str] = {
+    # batch_metrics
+    "unassisted": "Share of first attempts that are right.",
+    "guided": "Share of episodes that are solved within all attempts.",
+    "correction_rate": "Share of second attempts that are right.",
+    "reward_mean": "Mean reward of an attempt.",
+    "mu_*": "Mean decayed reward of all attempts up to number *: what the next one earns if right.",
+    "attempts": "Attempts made.",
+    "truncated": "Episodes cut by a teacher's failure or by the context limit.",
+    "teacher_failed": "Episodes cut by a teacher's failure.",
+    "leaked": "Share of the teacher's texts in which a leak of the answer was found.",
+    "response_tokens": "Response tokens that the student sampled.",
+    "response_length_mean": "Mean length of a response, in tokens.",
+    "response_length_max": "Length of the longest response, in tokens.",
+    "cached_share": "Share of the prompt tokens that the sampler took from its prefix cache.",
+    "skipped": "1 if there was nothing to learn from, such as rewards that do not differ.",
+    # teacher_metrics
+    "teacher_calls": "Calls of the teacher.",
+    "teacher_faults": "Calls of the teacher that ended in a fault.",
+    "teacher_tokens": "Tokens that the teacher read and wrote.",
+    "teacher_seconds": "Time in the teacher's calls; calls at the same time count each.",
+    "teacher_cost": "Money for the teacher's tokens, in the currency of its prices.",
+    # advantage_metrics
+    "advantage_right_*": "Mean advantage of right replies at attempt *.",
+    "advantage_wrong_*": "Mean advantage of wrong replies at attempt *.",
+    # time_metrics
+    "seconds": "Wall time of all of it.",
+    "seconds_rollout": "Wall time of sampling and teaching.",
+    "seconds_learn": "Wall time of the update.",
+    "seconds_sync": "Wall time of handing the new weights to the sampler.",
+    "tokens_per_second_sampled": "Response tokens sampled per second of rollout, the teacher's time in it.",
+    "tokens_per_second_trained": "Response tokens learnt from per second of update.",
+    # learner.py
+    "loss": "The loss that is minimised, mean over the optimizer steps.",
+    "grad_norm": "Norm of the gradient before it is clipped, mean over the optimizer steps.",
+    "lr": "Learning rate after the last optimizer step.",
+    "clip_fraction": "Share of response tokens whose importance ratio lies outside the clip range.",
+    "ratio_min": "Smallest importance ratio exp(logp - logp_old) of a token.",
+    "ratio_mean": "Mean importance ratio exp(logp - logp_old) of the tokens.",
+    "ratio_max": "Largest importance ratio exp(logp - logp_old) of a token.",
+    "trained_tokens": "Response tokens that the update learnt from.",
+    "entropy": "Entropy of the policy at its response tokens, in nats.",
+    "rollout_mismatch": "Mean absolute logp difference of sampler and learner on the same tokens, in nats.",
+    "rollout_ess": "Effective sample size of the weights between sampler and learner, over the tokens.",
+    "distilled": "Share of the attempts for which a sibling's solution could be shown.",
+    # evaluation: "sampled" at the training temperature, "greedy" at temperature 0
+    "sampled_unassisted": "Share of sampled first attempts that are right (avg@n).",
+    "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
+    "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
+    "sampled_guided_*": "Share of sampled episodes on questions of * that are solved within all attempts.",
+    "sampled_correction_rate": "Share of sampled second attempts that are right.",
+    "sampled_pass_*": "Chance that at least one of * sampled first attempts is right.",
+    "greedy_unassisted": "Share of greedy first attempts that are right.",
+    "greedy_unassisted_*": "Share of greedy first attempts on questions of * that are right.",
+    "greedy_guided": "Share of greedy episodes that are solved within all attempts.",
+    "greedy_guided_*": "Share of greedy episodes on questions of * that are solved within all attempts.",
+    "greedy_correction_rate": "Share of greedy second attempts that are right.",
+    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p); unbiased.",
+    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p); unbiased.",
+    "kl_full": "KL divergence from the reference, summed over the vocabulary.",
+}
+"""Metric -> what it is, one sentence; `*` stands for a number or a name. A metric with an interval has
+`_low` and `_high` beside it (95 % bootstrap over questions)."""
+
+
+def wildcard(pattern: str, name: str) -> str | None:
+    """What `*` of a pattern stands for in a metric's name ("" for a pattern without one); None: another
+    metric, or the bound of an interval."""
+    found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)
+    if found is None or name.endswith(("_low", "_high")):
+        return None
+    return found[1] if found.groups() else ""
+
+
+def definition(name: str) -> str:
+    """What a metric is. Raises KeyError for one that DEFINITIONS leaves out."""
+    if name in DEFINITIONS:
+        return DEFINITIONS[name]
+    for pattern, text in DEFINITIONS.items():
+        found = wildcard(pattern, name)
+        if found is not None:
+            return text.replace("*", found)
+    raise KeyError(f"metric {name!r} has no definition; add one to agents/metrics.py")
+
+
+def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
+    """What a batch of episodes shows, by its counts."""
+    episodes = len(batch.episodes)
+    lengths = [len(sample.response) for sample in batch.samples] or [0]
+    prompts = sum(len(sample.prompt) for sample in batch.samples)
+    stops = [episode.stop for episode in batch.episodes]
+    leaks = [bool(a.guidance.leaks) for e in batch.episodes for a in e.attempts if a.guidance is not None]
+    return {
+        "unassisted": batch.solved[0] / max(1, batch.made[0]),
+        "guided": sum(batch.solved) / episodes,
+        "correction_rate": batch.solved[1] / batch.made[1] if batch.made[1:2] and batch.made[1] else np.nan,
+        "reward_mean": float(np.mean([sample.reward for sample in batch.samples] or [0.0])),
+        **{f"mu_{k}": mu for k, mu in enumerate(batch.mu) if k},
+        "attempts": float(sum(batch.made)),
+        "truncated": float(sum(stop.truncated for stop in stops)),
+        "teacher_failed": float(sum(stop is StopReason.TEACHER_FAILED for stop in stops)),
+        "leaked": float(np.mean(leaks)) if leaks else np.nan,
+        "response_tokens": float(batch.tokens),
+        "response_length_mean": float(np.mean(lengths)),
+        "response_length_max": float(np.max(lengths)),
+        "cached_share": sum(sample.cached_tokens for sample in batch.samples) / max(1, prompts),
+        "skipped": 0.0,
+    }
+
+
+def teacher_metrics(before: Usage, after: Usage) -> dict[str, float]:
+    """What the teacher's calls between two moments cost."""
+    tokens = after.prompt_tokens + after.completion_tokens - before.prompt_tokens - before.completion_tokens
+    return {
+        "teacher_calls": float(after.calls - before.calls),
+        "teacher_faults": float(after.failures - before.failures),
+        "teacher_tokens": float(tokens),
+        "teacher_seconds": after.seconds - before.seconds,
+        "teacher_cost": after.cost - before.cost,
+    }
+
+
+def advantage_metrics(samples: Sequence[Sample], advantages_N: np.ndarray) -> dict[str, float]:
+    """Mean advantage of the right and of the wrong attempts, by attempt number."""
+    metrics = {}
+    for attempt in sorted({sample.attempt for sample in samples}):
+        for correct, name in ((True, "right"), (False, "wrong")):
+            chosen = [s.attempt == attempt and s.correct is correct for s in samples]
+            if any(chosen):
+                metrics[f"advantage_{name}_{attempt}"] = float(advantages_N[chosen].mean())
+    return metrics
+
+
+def time_metrics(metrics: Mapping[str, float], rollout: float, learn: float, sync: float) -> dict[str, float]:
+    """The seconds of a step's parts, and the throughput of its tokens (`metrics`) in them."""
+    times = {
+        "seconds_rollout": rollout,
+        "seconds_learn": learn,
+        "seconds_sync": sync,
+        "seconds": rollout + learn + sync,
+        "tokens_per_second_sampled": metrics["response_tokens"] / rollout,
+    }
+    if "trained_tokens" in metrics:
+        times["tokens_per_second_trained"] = metrics["trained_tokens"] / learn
+    return times

@@ -1,0 +1,73 @@
+"""What a run came to: held-out accuracy before and after, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.evaluate import bootstrap_interval
+
+Records = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over questions with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """An accuracy at the first and at the last evaluation, and their paired difference."""
+
+    name: str
+    before: Estimate
+    after: Estimate
+    change: Estimate
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What all steps, or all evaluations, took. cost: money, in the currency of the teacher's prices."""
+
+    seconds: float
+    response_tokens: float
+    teacher_calls: float
+    teacher_faults: float
+    teacher_tokens: float
+    teacher_cost: float
+
+
+def changes(evaluations: Records) -> list[Change]:
+    """Accuracy before and after, from the records of `evaluations.jsonl` (none: empty)."""
+    if not evaluations:
+        return []
+    by_way = {way: [r["accuracy"] for r in evaluations if r["way"] == way] for way in ("sampled", "greedy")}
+    most = max(by_way["sampled"][0], key=int)
+    found = []
+    for name, way, attempts in (
+        ("unassisted, sampled", "sampled", "1"),
+        ("unassisted, greedy", "greedy", "1"),
+        (f"guided, {most} attempts", "sampled", most),
+    ):
+        if by_way[way]:
+            before, after = (np.array(by_way[way][i][attempts]) for i in (0, -1))
+            found.append(Change(name, estimate(before), estimate(after), estimate(after - before)))
+    return found
+
+
+def estimate(values_Q: np.ndarray) -> Estimate:
+    """The mean of one value for each question, with its interval."""
+    return Estimate(float(values_Q.mean()), *bootstrap_interval(values_Q))
+
+
+def spent(metrics: Records) -> Spent:
+    """The sums over the records of `metrics.jsonl` of one kind; a metric that a record lacks counts 0."""
+    names = Spent.__dataclass_fields__
+    return Spent(**{name: sum(record.get(name) or 0.0 for record in metrics) for name in names})

@@ -1,0 +1,1 @@
+"""Other people's frameworks, one file for each; a framework is needed only where its file is imported."""

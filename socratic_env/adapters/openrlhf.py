@@ -1,0 +1,97 @@
+"""OpenRLHF: an agent whose environment is a teacher. Run with OpenRLHF 0.11.0.
+
+The file that `--train.agent_func_path` names:
+
+    from socratic_env.adapters.openrlhf import SocraticExecutor
+
+    class AgentExecutor(SocraticExecutor):
+        def __init__(self):
+            super().__init__(teacher={"kind": "openai", "base_url": URL, "model": NAME}, max_attempts=3)
+
+The dataset's label (`--data.label_key`) is a question's id; `socratic_env.stream.rows` makes rows with a
+`question_id`. The prompt is the environment's own; what stands in the row is not read. All episodes of
+an engine share one teacher and one estimate of mu (`EpisodeStream`).
+
+Credit: OpenRLHF sums the rewards of the steps into one of the trajectory, so the decayed reward of a
+later success is credited to the earlier failure as well. Ids are exact: OpenRLHF appends the ids of the
+feedback, and the feedback is the chat template's text between two replies.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from openrlhf.utils.agent import AgentInstanceBase, MultiTurnAgentExecutor
+
+from socratic_env.chat import Chat
+from socratic_env.dialogue import messages
+from socratic_env.stream import EpisodeStream
+
+
+class SocraticInstance(AgentInstanceBase):
+    """One episode on the question that the label names; a step is an attempt."""
+
+    def __init__(self, stream: EpisodeStream, chat: Chat):
+        self._stream, self._chat = stream, chat
+
+    async def reset(self, states: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """The question as the chat template writes it."""
+        self._dialogue = self._stream.open(states["label"])
+        prompt = self._chat.prompt(messages(self._dialogue))
+        return {**states, "observation": self._words(prompt)}
+
+    async def step(self, state_dict: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """One attempt: guidance, or the end with the episode's reward."""
+        text = state_dict["action_text"].removesuffix(self._chat.tokenizer.eos_token)
+        self._dialogue = dialogue = await self._stream.step(self._dialogue, text)
+        done = dialogue.stop is not None
+        reward = self._stream.settle(dialogue)[-1] if done else 0.0
+        correct = dialogue.attempts[-1].verdict.correct
+        return {
+            "rewards": torch.tensor(reward),
+            "scores": torch.tensor(float(correct)),
+            "environment_feedback": "" if done else self._feedback(messages(dialogue)[-1]["content"]),
+            "done": done,
+            "sampling_params": state_dict.get("sampling_params"),
+            "extra_logs": self._stream.metrics(dialogue),
+        }
+
+    def _feedback(self, guidance: str) -> str:
+        """The template's text after a reply. A reply that ran out of tokens is never followed by
+        another (it has used up the context), so this one ended with the end-of-reply id."""
+        said = [self._chat.eos]
+        return self._words(self._chat.extend([], said, guidance)[len(said) :])
+
+    def _words(self, ids: list[int]) -> str:
+        return str(self._chat.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+
+
+class SocraticExecutor(MultiTurnAgentExecutor):
+    """Runs one `SocraticInstance` for each rollout.
+
+    Args:
+        arguments: those of `gym.make` (questions, teacher, max_attempts, ...).
+    """
+
+    def __init__(self, **arguments: Any):
+        super().__init__(SocraticInstance)
+        self._stream = EpisodeStream(**arguments)
+
+    async def execute(
+        self,
+        prompt: str,
+        label: str,
+        sampling_params: Any,
+        max_length: int,
+        hf_tokenizer: Any,
+        llm_engine: Any,
+        images: Any = None,
+    ) -> dict[str, Any]:
+        """One rollout, as MultiTurnAgentExecutor makes it."""
+        self.agent_instance_cls = functools.partial(SocraticInstance, self._stream, Chat(hf_tokenizer))
+        response: dict[str, Any] = await super().execute(
+            prompt, label, sampling_params, max_length, hf_tokenizer, llm_engine, images
+        )
+        return response

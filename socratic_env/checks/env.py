@@ -1,0 +1,224 @@
+"""Does an environment keep Gymnasium's contract and that of this package?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.error import ResetNeeded
+
+from socratic_env.checks.interface import check_gymnasium, check_needs_reset, check_render, check_spec
+from socratic_env.checks.parts import Form
+from socratic_env.checks.steps import INFO, EnvExam
+from socratic_env.errors import CheckError
+from socratic_env.types import reply
+
+_ODD_REPLIES = ("", "\x00 \u200b \U0001f600", "\ud800", "{0} %s {{x.__class__}} <|im_end|>", "a" * 1_100_000)
+_SEEDS = range(8)
+_MOST_ATTEMPTS = 1000
+
+
+def check_env(
+    env: str | gym.Env[str, str],
+    *,
+    form: Form = reply,
+    max_attempts: int | None = None,
+) -> None:
+    """Check an environment: an id, or one that follows the contract of SocraticEnv, such as a subclass
+    or a wrapper. Plays about 40 episodes, and asks its teacher as often.
+
+    Gymnasium's own checker, in which every warning counts; the observation, `info` and rewards of solved,
+    lost and odd episodes; what ends an episode, and what a step after that does; no ground truth in what
+    the student sees; `question_id`; equal episodes for equal seeds and actions; rendering and the spec.
+    The teacher must be deterministic ("rule", a recorded one). A wrapper must leave the attribute
+    `question`, the current question, to be found by Gymnasium's `get_wrapper_attr`.
+
+    Args:
+        env: an id that `gymnasium.make` knows, or an environment, which is left open.
+        form: (reasoning, answer) -> a reply in the form that its verifier reads.
+        max_attempts: K, if it is to be checked.
+
+    Raises:
+        CheckError: what is wrong, and the remedy.
+    """
+    if isinstance(env, str):
+        made = gym.make(env)
+        try:
+            _check(EnvExam(made, env, form), max_attempts, env)
+        finally:
+            made.close()
+    elif isinstance(env, gym.Env):
+        _check(EnvExam(env, type(env).__name__, form), max_attempts, None)
+    else:
+        raise CheckError(f"env is {env!r:.80}; give an id, or an object derived from gymnasium.Env")
+
+
+def _check(exam: EnvExam, max_attempts: int | None, env_id: str | None) -> None:
+    if env_id is not None:
+        check_needs_reset(exam)
+    check_gymnasium(exam)
+    attempts = _check_lost(exam)
+    if max_attempts is not None and attempts != max_attempts:
+        exam.fail(f"it ended after {attempts} wrong attempts, but K is {max_attempts}; end it after K")
+    _check_solved(exam, attempts)
+    _check_odd(exam)
+    _check_questions(exam)
+    _check_secrecy(exam)
+    _check_deterministic(exam, attempts)
+    if env_id is not None:
+        check_render(exam, env_id)
+        check_spec(exam)
+
+
+# -- episodes ------------------------------------------------------------------------------
+
+
+def _check_ended(exam: EnvExam) -> None:
+    try:
+        exam.env.step(exam.right())
+    except ResetNeeded:
+        return
+    exam.fail(
+        "a finished episode takes a further step; raise gymnasium.error.ResetNeeded (StepError) instead"
+    )
+
+
+def _check_lost(exam: EnvExam) -> int:
+    """Wrong answers up to the end; the number of attempts."""
+    exam.reset(seed=0)
+    for attempt in count(1):
+        _, _, terminated, truncated, info = exam.step(exam.wrong(attempt))
+        if info["correct"]:
+            exam.fail("it takes a wrong answer for right; see check_verifier, or pass form=")
+        if info["attempt"] != attempt:
+            exam.fail(
+                f"info['attempt'] is {info['attempt']} after {attempt} attempts; count each step as one"
+            )
+        if terminated or truncated:
+            _check_ended(exam)
+            return attempt
+        if not info["guidance"]:
+            exam.fail("there is no guidance after a wrong answer that is not the last; ask the teacher")
+        if attempt == _MOST_ATTEMPTS:
+            exam.fail(f"{attempt} wrong attempts do not end an episode; terminate it after K")
+    raise AssertionError
+
+
+def _check_solved(exam: EnvExam, attempts: int) -> None:
+    """The right answer at every attempt that there is, up to the third."""
+    for solved_at in range(1, min(attempts, 3) + 1):
+        exam.reset(seed=1)
+        for attempt in range(1, solved_at):
+            exam.step(exam.wrong(attempt))
+        *_, info = exam.step(exam.right())
+        if not info["correct"]:
+            exam.fail(
+                f"it refuses the right answer ({info['verdict']}) to question {info['question_id']!r}; see "
+                "check_verifier, or pass form= for the form of reply that it reads"
+            )
+        if info["answer"] is None:
+            exam.fail("info['answer'] is None after a right answer; give what was read")
+        _check_ended(exam)
+
+
+def _check_odd(exam: EnvExam) -> None:
+    for action in _ODD_REPLIES:
+        exam.reset(seed=2)
+        *_, info = exam.step(action)
+        if info["correct"]:
+            exam.fail(f"it takes {action!r:.40} for a right answer; see check_verifier")
+        if info["answer"] is not None and info["answer"] not in action:
+            exam.fail(
+                f"info['answer'] is {info['answer']!r:.40}, which the student did not say; give what was read"
+            )
+    exam.reset(seed=2)
+    try:
+        exam.env.step(7)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - any error will do
+        return
+    exam.fail(
+        "it takes a number for a reply; raise an error (socratic_env.errors.ActionError) if it is no str"
+    )
+
+
+def _check_questions(exam: EnvExam) -> None:
+    """Seeds choose questions, and so does the option."""
+    first = exam.reset(seed=0)
+    others = {exam.reset(seed=seed)[1]["question_id"] for seed in _SEEDS}
+    questions = getattr(exam.env.unwrapped, "questions", None)
+    if len(others) == 1 and questions is not None and len(questions) > len(_SEEDS):
+        exam.fail(
+            f"{len(_SEEDS)} seeds draw the same question; draw by self.np_random, which reset(seed=) sets"
+        )
+    exam.reset(seed=1)
+    again = exam.reset(options={"question_id": first[1]["question_id"]})
+    if again != first:
+        exam.fail(
+            f"reset(options={{'question_id': {first[1]['question_id']!r}}}) gives {again[1]['question_id']!r}"
+        )
+    for options in ({"question_id": "no question has this id"}, {"no such option": 1}):
+        try:
+            exam.env.reset(options=options)
+        except Exception:  # noqa: BLE001 - any error will do
+            continue
+        exam.fail(f"reset(options={options}) is taken; raise an error that names what it knows")
+
+
+def _check_secrecy(exam: EnvExam) -> None:
+    """Neither the solution nor the mistakes' reasoning is shown, nor the answer under a further key."""
+    holds: dict[str, list[bool]] = {}
+    answers = set()
+    for seed in _SEEDS:
+        seen = [exam.reset(seed=seed)]
+        question = exam.question
+        observation, *_, info = exam.step("I do not know.")
+        seen.append((observation, info))
+        answers.add(question.answer)
+        hidden = {"the solution": question.solution or "", **{
+            f"the reasoning of mistake {mistake.name!r}": mistake.reasoning for mistake in question.mistakes
+        }}  # fmt: skip
+        for shown, told in (*seen, (f"{exam.env} {exam.env!r} {exam.env.unwrapped!r}", {})):
+            for what, text in hidden.items():
+                if len(text) > 8 and (text in shown or any(text in leaf for leaf in _leaves(told))):
+                    exam.fail(f"the student is shown {what} of question {question.id!r}; keep it to yourself")
+            for key in told.keys() - INFO.keys():
+                holds.setdefault(key, []).append(question.answer in set(_leaves(told[key])))
+    for key, found in holds.items():
+        if len(answers) > 1 and all(found):
+            exam.fail(
+                f"info[{key!r}] is the right answer; leave it out, info is what the student's side sees"
+            )
+
+
+def _leaves(told: Any) -> Iterator[str]:
+    """All texts in an info, and its other values as texts."""
+    if isinstance(told, Mapping):
+        for key, value in told.items():
+            yield from (str(key), *_leaves(value))
+    elif isinstance(told, list | tuple):
+        for value in told:
+            yield from _leaves(value)
+    else:
+        yield str(told)
+
+
+def _check_deterministic(exam: EnvExam, attempts: int) -> None:
+    def episodes() -> list[Any]:
+        seen: list[Any] = [exam.reset(seed=3)]
+        for script in (attempts, 1, min(attempts, 2)):
+            for attempt in range(1, script + 1):
+                last = exam.step(exam.right() if attempt == script else exam.wrong(attempt))
+                seen.append(copy.deepcopy(last))
+                last[4]["messages"].clear()  # what a caller does with it must not matter
+            seen.append(exam.reset())
+        return seen
+
+    for step, (one, other) in enumerate(zip(episodes(), episodes(), strict=True)):
+        if one != other:
+            exam.fail(
+                f"equal seeds and actions gave {one!r:.120} and then {other!r:.120} at step {step}; keep no "
+                "state past reset(seed=), and check with a deterministic teacher"
+            )

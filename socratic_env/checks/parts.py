@@ -1,0 +1,29 @@
+"""What the checks share: questions to ask about, right and wrong replies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+from socratic_env.questions import load_questions
+from socratic_env.types import AnswerKind, Question
+from socratic_env.verifiers import parse_number
+
+Form: TypeAlias = Callable[[str, str], str]
+"""(reasoning, answer) -> a reply in the form that a verifier reads, such as `socratic_env.types.reply`."""
+
+
+def some_questions() -> list[Question]:
+    """Procedural questions of both kinds, with their misconception tables."""
+    science, drills = load_questions("procedural", None, "train"), load_questions("concepts", None, "train")
+    return [science[0], drills[0], science[1], drills[1], science[2], science[3]]
+
+
+def wrong_answers(question: Question) -> list[str]:
+    """Answers that are wrong: the other letters, or the mistakes' values and two that are far off."""
+    if question.kind is AnswerKind.CHOICE:
+        return [letter for letter in question.letters if letter != question.answer]
+    truth = parse_number(question.answer, question.unit) or 0.0
+    far = 4 * max(1.0, question.abs_tol, math.ceil(question.rel_tol) * abs(truth))
+    return [*(mistake.answer for mistake in question.mistakes), f"{truth + far:g}", f"{truth - far:g}"]

@@ -1,0 +1,101 @@
+"""The PettingZoo face: student and teacher are agents, the verifier stays in the environment.
+
+    from socratic_env import multi_agent
+    env = multi_agent.env(max_attempts=3)  # turn by turn (AEC)
+    parallel = multi_agent.parallel_env(max_attempts=3)  # all agents' actions in one dictionary
+
+Needs `pip install socratic-env[pettingzoo]`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+try:
+    from pettingzoo import AECEnv, ParallelEnv  # type: ignore[import-untyped]
+    from pettingzoo.utils.conversions import (  # type: ignore[import-untyped]
+        turn_based_aec_to_parallel_wrapper,
+    )
+    from pettingzoo.utils.wrappers import OrderEnforcingWrapper  # type: ignore[import-untyped]
+except ImportError:
+    raise ImportError("socratic_env.multi_agent needs PettingZoo: install socratic-env[pettingzoo]") from None
+
+from socratic_env.aec import Action, Observation, SocraticAECEnv
+from socratic_env.errors import ActionError, StepError, unknown
+from socratic_env.teachers import Teacher
+from socratic_env.teachers.base import ask, run
+from socratic_env.types import Guidance
+
+
+class _Ordered(OrderEnforcingWrapper):
+    """PettingZoo's checks of the order of calls, with an error where it would only log."""
+
+    def step(self, action: Action) -> None:
+        """As the environment's; the environment refuses a step before reset or after the end."""
+        if self.env.agents:
+            super().step(action)
+        else:
+            self.env.step(action)
+
+
+class _TurnByTurn(turn_based_aec_to_parallel_wrapper):
+    """The turns as steps of all agents: of the actions, that of `active_agent` counts."""
+
+    def step(
+        self, actions: dict[str, Action]
+    ) -> tuple[
+        dict[str, Observation],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """One turn. The action of an agent that waits may be left out, and is not used."""
+        if not self.aec_env.unwrapped.agents:
+            raise StepError("no agent is left to act; call reset() first")
+        for agent in actions:
+            if agent not in self.possible_agents:
+                raise unknown("agent", agent, self.possible_agents, ActionError)
+        turn = self.aec_env.agent_selection
+        if turn not in actions:
+            given = ", ".join(actions) or "nobody"
+            raise ActionError(f"it is {turn}'s turn, but the actions are those of {given}; add {turn}'s")
+        return super().step(actions)
+
+
+def raw_env(**kwargs: Any) -> SocraticAECEnv:
+    """The environment without PettingZoo's checks of order; arguments as for SocraticAECEnv."""
+    known = inspect.signature(SocraticAECEnv).parameters
+    for name in kwargs:
+        if name not in known:
+            raise unknown("argument", name, known)
+    return SocraticAECEnv(**kwargs)
+
+
+def env(**kwargs: Any) -> AECEnv:
+    """The turn-by-turn (AEC) environment; arguments as for SocraticAECEnv."""
+    return _Ordered(raw_env(**kwargs))
+
+
+def parallel_env(**kwargs: Any) -> ParallelEnv:
+    """The parallel environment; arguments as for SocraticAECEnv.
+
+    Each step is one turn: actions and results are keyed by agent, `infos[agent]["active_agent"]`
+    says whose action counts next, and what the other one hands in is not used.
+    """
+    return _TurnByTurn(env(**kwargs))
+
+
+def guide(environment: AECEnv | ParallelEnv, teacher: Teacher) -> Guidance:
+    """A Teacher object in the teacher's seat: its action on the teacher's turn, in either form.
+
+        teacher = from_spec("rule")
+        env.step(multi_agent.guide(env, teacher) if env.agent_selection == "teacher_0" else reply)
+
+    Raises StepError on another turn, and what `teacher.check` raises for an unfit question.
+    """
+    request = environment.unwrapped.request
+    teacher.check(request.dialogue.question)
+    (guidance,) = run(ask(teacher, [request]))
+    return guidance

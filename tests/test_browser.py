@@ -1,0 +1,104 @@
+"""Pages in a real, offline Chromium: nothing asked for, nothing complained of, all charts drawn, every
+text legible."""
+
+from dataclasses import replace
+
+import pytest
+from browser import chromium, look, running
+from made_runs import episodes, made_run
+from scripted import choice_question
+
+from agents.panels import SECTIONS
+from agents.report import write_report
+from socratic_env.cli import main
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="no Chromium is installed (apt-get install chromium)"
+)
+
+HOSTILE = (
+    "</script></style></svg><img src=x onerror=hacked=1><script>hacked=1</script>{{ 7*7 }}\x00\u202e&lt;"
+)
+OPEN_ALL = "document.querySelectorAll('details').forEach((element) => element.open = true)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("profile")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """One page for each kind of run, and the comparison of teaching variants."""
+    folder = tmp_path_factory.mktemp("runs")
+    question = replace(
+        choice_question(f"q/{HOSTILE}"), statement=HOSTILE + "word" * 3000, closing="\ud7ff" * 9
+    )
+    hostile = made_run(folder / "<img src=x onerror=hacked=1>", 2, batch=episodes(question, HOSTILE))
+    config = hostile / "config.json"
+    config.write_text(
+        config.read_text().replace('"teacher": null', '"teacher": "<img src=x onerror=hacked=1>"')
+    )
+    runs = {
+        "whole": made_run(folder / "whole", 40),
+        "empty": made_run(folder / "empty", 0, 5),
+        "one step": made_run(folder / "one", 1),
+        "interrupted": made_run(folder / "interrupted", 300, 2000),
+        "hostile": hostile,
+    }
+    pages = {name: write_report(run) for name, run in runs.items()}
+    pages["variants"] = folder / "variants.html"
+    assert main(["bench-teachers", "--number", "6", "--html", str(pages["variants"])]) == 0
+    return pages
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
+@pytest.mark.parametrize("name", ["whole", "empty", "one step", "interrupted", "hostile", "variants"])
+def test_pages_are_drawn_and_legible(browser, pages, name, width, dark):
+    seen = look(browser, pages[name], width, dark, prepare=OPEN_ALL)
+    assert seen.requests == []
+    assert seen.complaints == []
+    found = seen.found
+    assert found["overflow"] <= 0
+    for flaw in ("outside", "overlaps", "faint", "small"):
+        assert not found[flaw], flaw
+    charts = sum(len(panels) for panels in SECTIONS.values())
+    kinds = {"empty": sum(p.kind == "eval" for ps in SECTIONS.values() for p in ps), "variants": 1}
+    assert len(found["charts"]) == kinds.get(name, charts)
+    for chart in found["charts"]:
+        assert min(chart["width"], chart["height"]) > 100, chart
+        assert chart["shapes"] > 5, chart
+        assert chart["curves"] or name == "variants", chart
+
+
+def test_hostile_texts_are_shown_as_they_are_and_do_nothing(browser, pages):
+    found = look(browser, pages["hostile"], 1280, prepare=OPEN_ALL).found
+    assert (found["images"], found["scripts"], found["hacked"]) == (0, 0, False)
+    for shown in ("</script></style></svg><img src=x onerror=hacked=1>", "{{ 7*7 }}", "&lt;"):
+        assert shown in found["text"]
+    assert "more characters" in found["text"], "long texts are cut"
+
+
+def test_the_inspection_finds_what_is_wrong(browser, tmp_path):
+    """A page with every flaw at once."""
+    page = tmp_path / "flawed.html"
+    page.write_text(
+        "<!doctype html><meta charset=utf-8><body style='background:#fff'>"
+        "<img src='http://127.0.0.1:9/picture.png'><script>hacked = 1; missing()</script>"
+        "<p style='color:#ccc'>faint</p><p style='width:3000px'>wide</p>"
+        "<p style='position:absolute;top:300px'>under</p><p style='position:absolute;top:300px'>over</p>"
+        "<p style='position:absolute;left:2000px'>gone</p><p style='font-size:5px'>tiny</p>"
+        "<svg width=0 height=0><path class=curve d='M0 0'/></svg>"
+    )
+    seen = look(browser, page, 1280)
+    assert seen.requests == ["http://127.0.0.1:9/picture.png"]
+    assert any("missing is not defined" in complaint for complaint in seen.complaints)
+    found = seen.found
+    assert found["overflow"] > 0
+    assert found["outside"] == ["gone"]
+    assert found["overlaps"] == ["under / over"]
+    assert found["small"] == ["tiny"]
+    assert [text.partition(" ")[0] for text in found["faint"]] == ["faint"]
+    assert found["charts"] == [{"title": None, "width": 0, "height": 0, "shapes": 0, "curves": 0}]
+    assert (found["images"], found["scripts"], found["hacked"]) == (1, 1, True)
