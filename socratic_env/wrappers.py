@@ -100,6 +100,12 @@ def _log10(value: float) -> float:
     return math.log10(abs(value)) if value and math.isfinite(value) else 0.0
 
 
+def storable(info: dict[str, Any]) -> dict[str, Any]:
+    """The info of a text environment for replay buffers, which cannot hold `messages` (lists that
+    grow) and take None for a missing number: without the one, and "" in place of the other."""
+    return {key: "" if value is None else value for key, value in info.items() if key != "messages"}
+
+
 class DiscreteView(gym.Env[np.ndarray, np.int64]):
     """A text environment of multiple-choice questions as `Discrete` choices and `Box` features.
 
@@ -121,8 +127,8 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
     should use gamma = 0. Use `reward="full"` for a target that does not move with the policy.
 
     ## Information
-    `action_mask` (int8, as `Discrete.sample` takes it), and what the text environment says but
-    `messages`, which are lists of growing length.
+    `action_mask` (int8, as `Discrete.sample` takes it), and what the text environment says, in the
+    form of `storable`: no `messages`, and "" for None.
 
     ## Arguments
     * `env`: a SocraticEnv, or wrappers around one.
@@ -197,12 +203,13 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
 
     def _observe(self, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         question = self._base.question
+        info = storable(info)
         observation = features(
-            question.statement, question.options, self._tried, info["guidance"] or "", self._choices
+            question.statement, question.options, self._tried, info["guidance"], self._choices
         )
         mask = np.zeros(self._choices, dtype=np.int8)
         mask[: len(question.options)] = 1
-        return observation, {k: v for k, v in info.items() if k != "messages"} | {"action_mask": mask}
+        return observation, info | {"action_mask": mask}
 
 
 def discrete(choices: int = 4, **kwargs: Any) -> DiscreteView:

@@ -95,10 +95,11 @@ def test_the_information_is_that_of_the_text_environment_with_a_mask():
     _, theirs = text.reset(seed=0)
     _, ours = view.reset(seed=0)
     assert set(ours) == set(theirs) - {"messages"} | {"action_mask"}
+    assert (ours["guidance"], ours["attempt"], ours["correct"]) == ("", 0, False)
     assert ours["action_mask"].tolist() == [1, 1, 1, 0]
     assert view.action_space.sample(mask=ours["action_mask"]) < 3
     _, reward, *_, info = view.step(3)
-    assert (reward, info["correct"], info["answer"]) == (0.0, False, None)
+    assert (reward, info["correct"], info["answer"]) == (0.0, False, "")
     assert "none of the letters" in info["verdict"]
     *_, info = view.step(0)
     assert info["correct"]

@@ -21,30 +21,26 @@ from tianshou.algorithm.algorithm_base import Policy
 from tianshou.data import Batch
 
 from socratic_env.errors import ActionError
+from socratic_env.wrappers import storable
 
 
 class TextArrays(gym.Wrapper[Any, str, str, str]):
-    """Observations as array cells of dtype object, and infos without `messages`.
+    """Observations as array cells of dtype object, infos as `socratic_env.wrappers.storable`.
 
-    tianshou stacks bare strings into arrays of fixed width, which cut longer texts without a word,
-    and cannot store lists of growing length.
+    tianshou stacks bare strings into arrays of fixed width, which cut longer texts without a word.
     """
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """(array of shape () that holds the text, info)."""
-        return _storable(*self.env.reset(seed=seed, options=options))
+        text, info = self.env.reset(seed=seed, options=options)
+        return np.array(text, dtype=object), storable(info)
 
     def step(self, action: str) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict[str, Any]]:
         """One attempt; the observation as in `reset`."""
         text, reward, terminated, truncated, info = self.env.step(action)
-        observation, info = _storable(text, info)
-        return observation, reward, terminated, truncated, info
-
-
-def _storable(text: str, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    return np.array(text, dtype=object), {key: value for key, value in info.items() if key != "messages"}
+        return np.array(text, dtype=object), reward, terminated, truncated, storable(info)
 
 
 class TextPolicy(Policy):
