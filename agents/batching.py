@@ -152,15 +152,9 @@ class Scorer(torch.nn.Module):
 
         The head runs on these positions only, and in parts where the vocabulary is large.
         """
-        hidden_BTD = self.model.get_decoder()(
-            input_ids=batch.ids_BT,
-            attention_mask=batch.mask_BT,
-            position_ids=batch.positions_BT,
-            use_cache=False,
-        ).last_hidden_state
-        hidden_ND = hidden_BTD[batch.predicts_BT]
+        hidden_ND = self.hidden(batch)
         head = self.model.get_output_embeddings()
-        part = max(1, MOST_LOGITS // self.model.config.vocab_size)
+        part = self.part
         if len(hidden_ND) <= part:
             return read(head(hidden_ND).float(), batch.targets_N)
 
@@ -172,6 +166,21 @@ class Scorer(torch.nn.Module):
             for pair in zip(hidden_ND.split(part), batch.targets_N.split(part), strict=True)
         ]
         return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+    @property
+    def part(self) -> int:
+        """How many positions have their logits held at once."""
+        return max(1, MOST_LOGITS // int(self.model.config.vocab_size))
+
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """hidden_ND: the last hidden states at the positions that predict a target."""
+        hidden_BTD: torch.Tensor = self.model.get_decoder()(
+            input_ids=batch.ids_BT,
+            attention_mask=batch.mask_BT,
+            position_ids=batch.positions_BT,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden_BTD[batch.predicts_BT]
 
 
 def statistics(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import tyro
 
@@ -56,8 +57,16 @@ class TrainConfig:
     worked solutions."""
     tiny: TinyStudent = field(default_factory=TinyStudent)
     """The small student."""
-    policy: Literal["auto", "vllm", "transformers"] = "auto"
-    """Sampler of rollouts; auto: vLLM where it is installed."""
+    policy: Literal["auto", "vllm", "transformers", "server"] = "auto"
+    """Sampler of rollouts; auto: vLLM where it is installed; server: vLLM's servers, see `servers`."""
+    servers: tuple[str, ...] = ()
+    """Addresses of vLLM servers of the student, such as http://127.0.0.1:8001, for policy "server"."""
+    sync: Literal["folder", "nccl"] = "folder"
+    """How weights reach the servers: in a file, or from GPU to GPU. Servers need
+    --weight-transfer-config '{"backend": "folder"}' (or "nccl")."""
+    sync_folder: Path | None = None
+    """Folder of that file, which the servers must see under the same path (/dev/shm/... is fast);
+    None: the run's."""
     steps: int = 100
     """Rollout batches, each followed by one pass of optimizer steps."""
     questions_per_step: int = 32
@@ -105,7 +114,14 @@ class TrainConfig:
     eval_questions: int = 256
     """Held-out questions of an evaluation."""
     eval_samples: int = 4
-    """Samples of each of them at the training temperature (greedy needs one)."""
+    """Samples of each of them (greedy needs one)."""
+    eval_temperature: float | None = None
+    """Of these samples; None: the training temperature."""
+    eval_top_p: float = 1.0
+    """Of these samples: they are drawn from the most likely tokens that have this share together."""
+    kl_reference: str | None = None
+    """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
+    the student's KL divergence from it (Figure 6), on at most 256 of its sampled responses."""
     seed: int = 0
     """Of the student, the questions and the sampling."""
 
@@ -133,9 +149,24 @@ class TrainConfig:
                 f"max_model_len={self.max_model_len} leaves no room for a prompt beside "
                 f"max_response_tokens={self.max_response_tokens}"
             )
-
+        self._check_servers()
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise unknown("estimator", self.estimator, ESTIMATORS)
+
+    def _check_servers(self) -> None:
+        if (self.policy == "server") != bool(self.servers):
+            raise ConfigurationError(
+                f"policy is {self.policy!r} and servers are {list(self.servers)}; use --policy server "
+                "together with --servers http://HOST:PORT ..."
+            )
+        for url in self.servers:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+                raise ConfigurationError(
+                    f"server {url!r} is not of the form http://HOST:PORT, without a path"
+                )
+        if len(set(self.servers)) < len(self.servers):
+            raise ConfigurationError(f"servers {list(self.servers)} name one server twice")
 
     @property
     def estimator_name(self) -> str:
@@ -177,13 +208,9 @@ class TrainConfig:
             values["loss"] = PolicyLoss(**values["loss"])
             values["distillation"] = Distillation(**values["distillation"])
             values["tiny"] = TinyStudent(**values["tiny"])
-            values["run_dir"] = Path(values["run_dir"]) if values["run_dir"] else None
+            for name in ("run_dir", "sync_folder"):
+                values[name] = Path(values[name]) if values[name] else None
+            values["servers"] = tuple(values["servers"])
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
-
-
-PRESETS: dict[str, TrainConfig] = {
-    # Learns on two CPU cores in minutes.
-    "tiny": TrainConfig(questions="concepts"),
-}

@@ -1,67 +1,113 @@
-"""Accuracy on held-out questions, unassisted and guided, with bootstrap intervals over questions."""
+"""Evaluation during training: the policy on the same held-out questions each time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from agents.config import TrainConfig
+from agents.metrics import teacher_metrics
 from agents.policies.base import Policy
-from agents.records import Sampling
+from agents.records import RolloutBatch, Sampling
 from agents.rollout import rollout
+from agents.runlog import RunLog
+from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
+from socratic_env.evaluation import Evaluation, grouped, summary
+from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
-BOOTSTRAP_SAMPLES = 2000
+
+def evaluation_of(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:
+    """How the episodes of a batch went, by question."""
+    return Evaluation.of(batch.episodes, env.rollouts_per_question, env.room.rules.max_attempts)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Correctness of every sample of every question.
+class Evaluator:
+    """Evaluates the policy sampled and greedy, with the statistics of `socratic_env.evaluation`.
 
-    solved_QSK[q, s, k]: whether sample s of question q was solved within k + 1 attempts.
+    Args:
+        distance: of the student from a reference model, measured on the sampled responses, if wanted.
     """
 
-    solved_QSK: NDArray[np.bool_]
-    tokens: int
+    def __init__(
+        self,
+        config: TrainConfig,
+        make_env: Callable[[str, int, int], SocraticVectorEnv],
+        policy: Policy,
+        chat: Chat,
+        log: RunLog,
+        distance: TeacherDistance | None = None,
+    ) -> None:
+        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
+        self._distance = distance
+        longest = config.max_response_tokens
+        self._ways = {
+            "sampled": (
+                make_env("test", config.eval_questions, config.eval_samples),
+                Sampling(
+                    config.temperature if config.eval_temperature is None else config.eval_temperature,
+                    config.eval_top_p,
+                    longest,
+                ),
+            ),
+            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
+        }
 
-    def per_question(self, attempts: int = 1) -> NDArray[np.float64]:
-        """Share of samples solved within so many attempts, for each question. Attempts = 1 is the
-        unassisted accuracy (the paper's Table 1), more are the guided one."""
-        accuracy: NDArray[np.float64] = self.solved_QSK[:, :, attempts - 1].mean(axis=1)
-        return accuracy
+    def __call__(self, step: int) -> dict[str, Evaluation]:
+        """Evaluate and log; by way of sampling."""
+        start, usage = time.perf_counter(), self._usage()
+        results: dict[str, Evaluation] = {}
+        metrics: dict[str, float] = {}
+        tokens = 0
+        for way, (env, sampling) in self._ways.items():
+            batch = rollout(env, self._policy, self._chat, sampling, self._seed)
+            result = results[way] = evaluation_of(env, batch)
+            domains = [episode.question.domain for episode in batch.episodes[:: env.rollouts_per_question]]
+            metrics |= evaluation_metrics(way, result, domains)
+            tokens += batch.tokens
+            self._log.evaluation(step, way, result)
+            if self._distance is not None and way == "sampled":
+                metrics |= self._distance(batch.samples)
+        metrics |= teacher_metrics(usage, self._usage())
+        metrics |= {"response_tokens": float(tokens), "seconds": time.perf_counter() - start}
+        self._log.metrics("eval", step, metrics)
+        return results
 
-    def accuracy(self, attempts: int = 1) -> float:
-        """avg@n: the mean over questions of the mean over samples."""
-        return float(self.per_question(attempts).mean())
+    def close(self) -> None:
+        """Close the evaluation's environments."""
+        for env, _ in self._ways.values():
+            env.close()
 
-    def correction_rate(self) -> float:
-        """Share of the episodes that failed attempt 1 that were solved at attempt 2 (nan: none)."""
-        failed = ~self.solved_QSK[:, :, 0]
-        if self.solved_QSK.shape[2] < 2 or not failed.any():
-            return float("nan")
-        return float(self.solved_QSK[:, :, 1][failed].mean())
+    def _usage(self) -> Usage:
+        return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
 
 
-def bootstrap_interval(
-    values_Q: Sequence[float] | NDArray[np.float64], level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean, resampling questions. Give paired differences for a change."""
-    values = np.asarray(values_Q, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(values), size=(BOOTSTRAP_SAMPLES, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def evaluation_metrics(way: str, result: Evaluation, domains_Q: list[str]) -> dict[str, float]:
+    """The metrics of one way of sampling, each with `_low` and `_high` of its interval.
+
+    unassisted: avg@n of attempt 1; pass_k: pass@k of attempt 1, k above 1; guided: solved within all
+    attempts; within_k: within k, where that is neither 1 nor all; correction_rate: of attempt 2;
+    correction_rate_k: of later ones; unassisted_<domain>, guided_<domain>: where there are several.
+    """
+    found = summary(result)
+    last = str(result.max_attempts)
+    named = {"unassisted": found["unassisted"], "guided": found["guided"][last]}
+    named |= {f"pass_{k}": metric for k, metric in found["pass_at"].items() if k != "1"}
+    named |= {f"within_{k}": metric for k, metric in found["guided"].items() if k not in ("1", last)}
+    for k, metric in found["correction_rate"].items():
+        named["correction_rate" if k == "2" else f"correction_rate_{k}"] = metric
+    groups = grouped(domains_Q)
+    for domain, questions in groups.items() if len(groups) > 1 else ():
+        part = summary(result.select(questions), pass_k=())
+        named[f"unassisted_{domain}"] = part["unassisted"]
+        named[f"guided_{domain}"] = part["guided"][last]
+    return dict(pair for name, metric in named.items() for pair in _numbers(f"{way}_{name}", metric))
 
 
-def evaluate(env: SocraticVectorEnv, policy: Policy, chat: Chat, sampling: Sampling, seed: int) -> Evaluation:
-    """Play one batch of held-out questions. The same seed gives the same questions."""
-    batch = rollout(env, policy, chat, sampling, seed)
-    samples, most = env.rollouts_per_question, env.room.rules.max_attempts
-    solved = np.zeros((env.num_envs, most), dtype=np.bool_)
-    for row, episode in enumerate(batch.episodes):
-        for k, attempt in enumerate(episode.attempts):
-            solved[row, k:] |= attempt.verdict.correct
-    return Evaluation(solved.reshape(-1, samples, most), batch.tokens)
+def _numbers(name: str, metric: dict[str, Any]) -> list[tuple[str, float]]:
+    value = metric["value"]
+    low, high = metric["interval"] or (None, None)
+    numbers = {name: value, f"{name}_low": low, f"{name}_high": high}
+    return [(key, float("nan") if number is None else number) for key, number in numbers.items()]

@@ -47,6 +47,16 @@ def truncated_importance_weights(
     return _ratio(logps_old_N, logps_rollout_N).clamp(max=clip).detach()
 
 
+def sequence_importance_weights(
+    logps_old_N: torch.Tensor, logps_rollout_N: torch.Tensor, lengths_B: Sequence[int], clip: float
+) -> torch.Tensor:
+    """weights_B = min(exp(sum of logp_old - logp_rollout over a row's tokens), clip), detached: the
+    sequence-level form, for B rows of these lengths one after another (N tokens in all)."""
+    rows = zip(logps_old_N.split(list(lengths_B)), logps_rollout_N.split(list(lengths_B)), strict=True)
+    sums_B = torch.stack([(old - rollout).sum() for old, rollout in rows])
+    return truncated_importance_weights(sums_B, torch.zeros_like(sums_B), clip)
+
+
 def clipped_token_losses(
     logps_N: torch.Tensor,
     logps_old_N: torch.Tensor,

@@ -17,8 +17,9 @@ import jinja2
 import tyro
 
 from agents import charts
-from agents.config import PRESETS, TrainConfig
+from agents.config import TrainConfig
 from agents.panels import SECTIONS, draw
+from agents.presets import PRESETS
 from agents.runlog import EVALUATIONS, METRICS, read_lines
 from agents.summary import changes, spent
 from socratic_env.errors import SocraticError

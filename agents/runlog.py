@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -13,12 +12,14 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
-from agents.evaluate import Evaluation
 from agents.metrics import DEFINITIONS
 from agents.records import RolloutBatch
+from socratic_env.episodes import episode_record
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation import Evaluation
+from socratic_env.evaluation import number as _number
 from socratic_env.runs import CONFIG, EPISODES
-from socratic_env.types import Episode, Guidance
+from socratic_env.types import Episode
 
 METRICS, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "evaluations.jsonl", "checkpoints"
 
@@ -59,12 +60,13 @@ class RunLog:
     def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
         """All episodes of a batch, without their ground truth."""
         for row, episode in enumerate(episodes):
-            self._write(self._episodes, {"step": step, "row": row, **episode_record(episode)})
+            record = episode_record(episode.question, episode.attempts, episode.rewards, episode.stop)
+            self._write(self._episodes, {"step": step, "row": row, **record})
 
     def evaluation(self, step: int, way: str, result: Evaluation) -> None:
-        """The accuracy of every held-out question, by attempts allowed."""
-        attempts = range(1, result.solved_QSK.shape[2] + 1)
-        accuracy = {str(k): result.per_question(k).tolist() for k in attempts}
+        """The accuracy of every held-out question, by attempts allowed (null: no episode is known)."""
+        attempts = range(1, result.max_attempts + 1)
+        accuracy = {str(k): [_number(x) for x in result.per_question(k).tolist()] for k in attempts}
         record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
         self._write(self._evaluations, {**record, "accuracy": accuracy})
 
@@ -89,37 +91,6 @@ class RunLog:
         file.flush()
 
 
-def episode_record(episode: Episode) -> dict[str, Any]:
-    """An episode for JSON: what was said, judged and paid."""
-    return {
-        "question_id": episode.question.id,
-        "domain": episode.question.domain,
-        "question": episode.question.text,
-        "attempts": [
-            {
-                "text": attempt.text,
-                "correct": attempt.verdict.correct,
-                "answer": attempt.verdict.answer,
-                "verdict": attempt.verdict.reason,
-                "reward": reward,
-                **_guidance_record(attempt.guidance or Guidance()),
-            }
-            for attempt, reward in zip(episode.attempts, episode.rewards, strict=True)
-        ],
-        "stop": episode.stop.value,
-    }
-
-
-def _guidance_record(guidance: Guidance) -> dict[str, Any]:
-    return {
-        "guidance": guidance.text or None,
-        "mistake": guidance.mistake,
-        "leaks": list(guidance.leaks),
-        "blocked": guidance.blocked,
-        "fault": repr(guidance.fault) if guidance.fault is not None else None,
-    }
-
-
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON lines file; a last line that was cut off is left out."""
     records = []
@@ -140,7 +111,3 @@ def _keep_lines(path: Path, last_step: int) -> None:
             if line.endswith("\n") and json.loads(line)["step"] <= last_step:
                 file.write(line)
     os.replace(fresh, path)
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

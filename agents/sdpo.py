@@ -14,6 +14,7 @@ import torch
 
 from agents.losses import MAX_LOG_RATIO
 from agents.records import Sample
+from agents.teacher_distance import full_kl
 from socratic_env.types import Message, Question
 
 _MOST_WEIGHT = 2.0
@@ -74,11 +75,11 @@ def divergence(
         index = student.detach().topk(top_k, dim=-1).indices
         student, teacher = (_with_tail(logps, index) for logps in (student, teacher))
     if alpha == 0.0:
-        return _kl(teacher, student)
+        return full_kl(teacher, student)
     if alpha == 1.0:
-        return _kl(student, teacher)
+        return full_kl(student, teacher)
     mixture = torch.logaddexp(student + math.log(1 - alpha), teacher + math.log(alpha))
-    return (1 - alpha) * _kl(student, mixture) + alpha * _kl(teacher, mixture)
+    return (1 - alpha) * full_kl(student, mixture) + alpha * full_kl(teacher, mixture)
 
 
 def sdpo_loss(
@@ -103,8 +104,3 @@ def _with_tail(logps_NV: torch.Tensor, index_NK: torch.Tensor) -> torch.Tensor:
     smallest = torch.finfo(logps_NV.dtype).tiny
     tail = (1 - kept.exp().sum(-1, keepdim=True)).clamp(min=smallest).log()
     return torch.cat([kept, tail], dim=-1)
-
-
-def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """KL(p || q) over the last axis, both as log-probabilities."""
-    return (p.exp() * (p - q)).sum(-1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluate import bootstrap_interval
+from socratic_env.evaluation import bootstrap_interval, shares, value
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -57,14 +57,14 @@ def changes(evaluations: Records) -> list[Change]:
         (f"guided, {most} attempts", "sampled", most),
     ):
         if by_way[way]:
-            before, after = (np.array(by_way[way][i][attempts]) for i in (0, -1))
+            before, after = (np.array(by_way[way][i][attempts], dtype=float) for i in (0, -1))
             found.append(Change(name, estimate(before), estimate(after), estimate(after - before)))
     return found
 
 
 def estimate(values_Q: np.ndarray) -> Estimate:
-    """The mean of one value for each question, with its interval."""
-    return Estimate(float(values_Q.mean()), *bootstrap_interval(values_Q))
+    """The mean of one value for each question (nan: not known), with its interval."""
+    return Estimate(value(shares(values_Q)), *bootstrap_interval(values_Q))
 
 
 def spent(metrics: Records) -> Spent:

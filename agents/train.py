@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,20 +19,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents import parallel
-from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint, save_model
-from agents.config import PRESETS, TrainConfig
-from agents.evaluate import Evaluation
+from agents.assembly import distance_from, first_student, load_student, make_policy
+from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
+from agents.config import TrainConfig
+from agents.evaluate import Evaluator
 from agents.learner import Learner
-from agents.policies.base import Policy
-from agents.pretrained import smollm2
+from agents.presets import PRESETS
 from agents.report import write_report
 from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
-from agents.students import make_model, make_tokenizer, sample_texts, warm_start
 from agents.summary import changes
-from agents.trainer import Evaluator, make_env, train
+from agents.trainer import make_env, train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
-from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.evaluation import Evaluation
 from socratic_env.runs import CONFIG, REPORT
 
 console = Console(stderr=True)
@@ -133,7 +132,8 @@ def run(
     started = time.perf_counter()
     transformers.utils.logging.disable_progress_bar()
     checkpoints = log.folder / CHECKPOINTS
-    with progress_bar() as progress:
+    with ExitStack() as opened:
+        progress = opened.enter_context(progress_bar())
         base = first_student(config, log.folder, env.questions, progress)
         # Adapters belong to the weights that the run began with.
         folder = base if place is None or config.lora_rank else place
@@ -148,7 +148,10 @@ def run(
         else:
             place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
         policy = make_policy(config, place or base, learner, tokenizer, progress)
-        evaluator = Evaluator(config, environments, policy, chat, log)
+        opened.callback(policy.close)
+        distance = distance_from(config, learner, tokenizer)
+        evaluator = Evaluator(config, environments, policy, chat, log, distance)
+        opened.callback(evaluator.close)
         if not read_lines(log.folder / EVALUATIONS):
             show(progress.console, 0, evaluator(0))
         write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
@@ -163,93 +166,11 @@ def run(
                 show(progress.console, step, evaluator(step))
                 place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
                 write_report(log.folder)
-    evaluator.close()
-    policy.close()
     parallel.dismiss()
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
     console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
-
-
-def first_student(config: TrainConfig, run_dir: Path, questions: QuestionSet, progress: Progress) -> Path:
-    """Folder of the student that the run begins with: a local one, or one that is put into the run's."""
-    if config.student not in ("tiny", "smollm2"):
-        if not Path(config.student).is_dir():
-            raise ConfigurationError(
-                f"student {config.student!r} is neither 'tiny', 'smollm2' nor a local folder"
-            )
-        return Path(config.student)
-    folder = run_dir / "student"
-    if not folder.is_dir():
-        made = make_tiny(config, questions, progress) if config.student == "tiny" else smollm2()
-        save_model(folder, *made)
-    return folder
-
-
-def make_tiny(config: TrainConfig, questions: QuestionSet, progress: Progress) -> tuple[Any, Any]:
-    """(model, tokenizer) of the small student, made and warm-started here."""
-    lessons = warm_questions(config, questions)
-    tokenizer = make_tokenizer(sample_texts(lessons, 4000, config.seed), config.tiny.vocabulary)
-    model = make_model(config.tiny, tokenizer, config.seed)
-    bar = progress.add_task("warm start", total=config.tiny.warm_steps, status="")
-
-    def advance(step: int, loss: float) -> None:
-        progress.update(bar, completed=step, status=f"loss {loss:.3f}")
-
-    warm_start(model, tokenizer, lessons, config.tiny, config.seed, advance)
-    return model, tokenizer
-
-
-def load_student(folder: Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a local folder in transformers' format."""
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{folder} holds no model in transformers' format: {error}") from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
-
-
-def warm_questions(config: TrainConfig, questions: QuestionSet) -> QuestionSet:
-    """Questions with worked solutions to warm-start on."""
-    if config.warm_questions is not None:
-        return load_questions(config.warm_questions, split="train")
-    first = questions[0]
-    if first.solution is not None and first.mistakes:
-        return questions
-    console.print("the questions have no worked solutions: warm start on 'procedural'", highlight=False)
-    return load_questions("procedural", config.domain, "train")
-
-
-def make_policy(
-    config: TrainConfig, folder: Path, learner: Any, tokenizer: Any, progress: Progress
-) -> Policy:
-    """The sampler: vLLM where it is installed, else transformers, on the learner's own model where
-    that is whole."""
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    has_vllm = importlib.util.find_spec("vllm") is not None
-    if config.policy == "vllm" and not has_vllm:
-        raise ConfigurationError(
-            "policy 'vllm' needs vLLM: install socratic-env[cpu] or [gpu], or use --policy transformers"
-        )
-    several = parallel.size() > 1
-    if config.policy == "vllm" and several:
-        raise ConfigurationError(
-            "policy 'vllm' runs in one process of its own kind, not beside the others of torchrun; use "
-            "--policy server or --policy transformers"
-        )
-    if config.policy != "transformers" and has_vllm and not several:
-        from agents.policies.vllm import VLLMPolicy
-
-        progress.console.print("starting vLLM")
-        return VLLMPolicy(folder, eos, config.max_model_len, dtype=config.dtype, seed=config.seed)
-    from agents.policies.transformers import TransformersPolicy
-
-    own = learner.model if not (several or config.lora_rank) else load_student(folder)[0].to(learner.device)
-    return TransformersPolicy(own, eos, pad, config.max_model_len)
 
 
 def progress_bar() -> Progress:
@@ -267,7 +188,7 @@ def progress_bar() -> Progress:
 def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
     """One line for an evaluation."""
     sampled, greedy = results["sampled"], results["greedy"]
-    most = sampled.solved_QSK.shape[2]
+    most = sampled.max_attempts
     out.print(
         f"step {step:4d}  held-out  unassisted {sampled.accuracy():.3f} (greedy {greedy.accuracy():.3f})  "
         f"guided {sampled.accuracy(most):.3f}  correction rate {sampled.correction_rate():.3f}",

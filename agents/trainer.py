@@ -11,14 +11,13 @@ Departures from the printed algorithm, and where they occur:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
-from agents.evaluate import Evaluation, bootstrap_interval, evaluate
 from agents.learner import Learner, NonFiniteError
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
 from agents.policies.base import Policy
@@ -28,7 +27,6 @@ from agents.runlog import RunLog
 from agents.sdpo import demonstrations, teacher_messages
 from socratic_env.chat import Chat
 from socratic_env.questions import QuestionSet
-from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
 _LARGE = 100_000
@@ -119,59 +117,6 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
             tokens_N=np.array([len(sample.response) for sample in samples]),
         )
     )
-
-
-class Evaluator:
-    """Evaluates the policy on the same held-out questions each time, sampled and greedy."""
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        make_env: Callable[[str, int, int], SocraticVectorEnv],
-        policy: Policy,
-        chat: Chat,
-        log: RunLog,
-    ) -> None:
-        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
-        longest = config.max_response_tokens
-        self._ways = {
-            "sampled": (
-                make_env("test", config.eval_questions, config.eval_samples),
-                Sampling(config.temperature, max_tokens=longest),
-            ),
-            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
-        }
-
-    def __call__(self, step: int) -> dict[str, Evaluation]:
-        """Evaluate and log; by way of sampling."""
-        start, usage = time.perf_counter(), self._usage()
-        results: dict[str, Evaluation] = {}
-        metrics: dict[str, float] = {}
-        for way, (env, sampling) in self._ways.items():
-            result = results[way] = evaluate(env, self._policy, self._chat, sampling, self._seed)
-            for name, attempts in (("unassisted", 1), ("guided", env.room.rules.max_attempts)):
-                low, high = bootstrap_interval(result.per_question(attempts))
-                accuracy = result.accuracy(attempts)
-                metrics |= {
-                    f"{way}_{name}": accuracy,
-                    f"{way}_{name}_low": low,
-                    f"{way}_{name}_high": high,
-                }
-            metrics[f"{way}_correction_rate"] = result.correction_rate()
-            self._log.evaluation(step, way, result)
-        metrics |= teacher_metrics(usage, self._usage())
-        metrics["response_tokens"] = float(sum(result.tokens for result in results.values()))
-        metrics["seconds"] = time.perf_counter() - start
-        self._log.metrics("eval", step, metrics)
-        return results
-
-    def close(self) -> None:
-        """Close the evaluation's environments."""
-        for env, _ in self._ways.values():
-            env.close()
-
-    def _usage(self) -> Usage:
-        return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
 
 
 def make_env(config: TrainConfig, split: str, questions: int, samples: int) -> Any:

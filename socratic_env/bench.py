@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,22 @@ from typing import Any
 
 import numpy as np
 from gymnasium.utils import seeding
+from numpy.typing import NDArray
 
 from socratic_env.batch import SocraticBatch
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import messages
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation import (
+    RESAMPLES,
+    Ratio,
+    estimate,
+    interval,
+    number,
+    resampled,
+    resamples_of,
+    value,
+)
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.questions import QuestionSet
 from socratic_env.students import Student, StudentRequest
@@ -21,10 +33,6 @@ from socratic_env.teachers import TeacherSpec
 from socratic_env.types import Episode, Question, StopReason, Usage
 
 _MOST_DRAWS = 100
-_SHARE = 0.025
-"""Each tail of a 95 % interval."""
-_AT_ONCE = 4096
-"""Numbers of a bootstrap held at once, times 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,6 @@ def _numbers(usage: Usage) -> tuple[Any, ...]:
     return tuple(getattr(usage, name) for name in Usage.__dataclass_fields__)
 
 
-Ratio = tuple[np.ndarray, np.ndarray]
-"""(numerators_Q, denominators_Q) by question; the metric is sum / sum."""
-
-
 def ratios(run: Run, max_attempts: int) -> dict[str, Ratio]:
     """Every metric of a run as sums by question.
 
@@ -148,30 +152,16 @@ def ratios(run: Run, max_attempts: int) -> dict[str, Ratio]:
     return {name: (both[0], both[1]) for name, both in sums.items()}
 
 
-def bootstrap(ratio: Ratio, base: Ratio, picks_RQ: np.ndarray) -> dict[str, Any]:
+def bootstrap(ratio: Ratio, base: Ratio, picks_RQ: NDArray[np.int_]) -> dict[str, Any]:
     """Value, interval, difference to a baseline and its paired interval (questions resampled together).
 
     A value is None where nothing was counted, such as a correction rate without a second attempt.
     """
-
-    def of(sums: Ratio, picks: np.ndarray | None = None) -> np.ndarray:
-        top, bottom = sums if picks is None else (sums[0][picks], sums[1][picks])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(top.sum(-1) / bottom.sum(-1))
-
-    def interval(values: np.ndarray) -> list[float] | None:
-        values = values[np.isfinite(values)]
-        return [float(v) for v in np.quantile(values, (_SHARE, 1 - _SHARE))] if len(values) else None
-
-    rows = max(1, _AT_ONCE * 1024 // max(1, picks_RQ.shape[1]))
-    blocks = [picks_RQ[i : i + rows] for i in range(0, len(picks_RQ), rows)]
-    mine, theirs = (np.concatenate([of(sums, block) for block in blocks]) for sums in (ratio, base))
-    value, difference = float(of(ratio)), float(of(ratio) - of(base))
+    low, high = interval(resampled(ratio, picks_RQ) - resampled(base, picks_RQ))
     return {
-        "value": value if np.isfinite(value) else None,
-        "interval": interval(mine),
-        "difference": difference if np.isfinite(difference) else None,
-        "difference_interval": interval(mine - theirs),
+        **estimate(ratio, picks_RQ),
+        "difference": number(value(ratio) - value(base)),
+        "difference_interval": None if math.isnan(low) else [low, high],
     }
 
 
@@ -180,7 +170,7 @@ def report(
     baseline: str,
     max_attempts: int,
     prices: Prices | None = None,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """{"baseline", "questions", .., "variants": [{"name", "metrics", ..}]}, plain data for JSON."""
@@ -188,8 +178,8 @@ def report(
     counted: Mapping[str, dict[str, Ratio]] = {run.variant.name: ratios(run, max_attempts) for run in runs}
     if baseline not in counted:
         raise ConfigurationError(f"baseline {baseline!r} is none of the variants: {', '.join(counted)}")
-    number = len(runs[0].episodes) // runs[0].rollouts
-    picks = np.random.default_rng(seed).integers(number, size=(resamples, number))
+    questions = len(runs[0].episodes) // runs[0].rollouts
+    picks = resamples_of(questions, resamples, seed)
     said = {run.variant.name: _guidance(run) for run in runs}
     variants = []
     for run in runs:
@@ -218,7 +208,7 @@ def report(
         )
     return {
         "baseline": baseline,
-        "questions": number,
+        "questions": questions,
         "rollouts": runs[0].rollouts,
         "max_attempts": max_attempts,
         "variants": variants,

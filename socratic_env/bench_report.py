@@ -8,13 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from socratic_env.errors import ConfigurationError
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}"
-    "td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}.note{color:#666}"
-    ".scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
-)
+from socratic_env.pages import document, paragraph, shares, table
 
 
 def need_matplotlib() -> ModuleType:
@@ -27,16 +21,6 @@ def need_matplotlib() -> ModuleType:
         ) from None
     module: ModuleType = matplotlib.figure
     return module
-
-
-def shares(metric: dict[str, Any], digits: int = 3) -> str:
-    """A metric with its interval, as people read it."""
-    if metric["value"] is None:
-        return "-"
-    if metric["interval"] is None:
-        return f"{metric['value']:.{digits}f}"
-    low, high = metric["interval"]
-    return f"{metric['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def paired(metric: dict[str, Any], digits: int = 3) -> str:
@@ -92,7 +76,7 @@ def page(result: dict[str, Any]) -> str:
         cells += [shares(metrics["leakage_rate"]), "-" if length is None else f"{length:.0f}"]
         cells += [str(sum(variant["teacher_tokens"])), f"{variant['teacher_cost']:.4f}"]
         cells += [f"{variant['latency_s'] * 1000:.2f}", str(variant["teacher_failures"])]
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        rows.append(cells)
     notes = [
         f"<li><b>{html.escape(v['name'])}</b>: {html.escape(v['summary'])}"
         + (f" <i>(here the same as {html.escape(', '.join(v['indistinguishable_from']))})</i>" * same)
@@ -105,12 +89,12 @@ def page(result: dict[str, Any]) -> str:
         f"{result['max_attempts']} attempts; teacher {result['teacher']}, student {result['student']}, "
         f"seed {result['seed']}."
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Teaching variants</title>'
-        f"<style>{_STYLE}</style><h1>Teaching variants</h1><p>{html.escape(intro)}</p>{plot(result)}"
-        f'<div class="scroll"><table><tr>{"".join(f"<th>{html.escape(head)}</th>" for head in heads)}</tr>'
-        f"{''.join(rows)}</table></div>"
-        '<p class="note">Brackets: 95 % bootstrap intervals; differences are paired, questions resampled '
-        f"together.</p><ul>{''.join(notes)}</ul></html>\n"
+    brackets = "Brackets: 95 % bootstrap intervals; differences are paired, questions resampled together."
+    return document(
+        "Teaching variants",
+        paragraph(intro),
+        plot(result),
+        table(heads, rows),
+        paragraph(brackets, note=True),
+        f"<ul>{''.join(notes)}</ul>",
     )

@@ -1,11 +1,33 @@
-"""Requests to an in-process vLLM engine that join its running batch, awaited one by one."""
+"""vLLM in this process: its set-up, and requests that join its running batch, awaited one by one."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
+
+
+def make_engine(**settings: Any) -> Any:
+    """A `vllm.LLM` in this process, without chatter. Raises ImportError if vLLM is not installed.
+
+    On the CPU, prompts are never split over forward passes: requests with seeds of their own fail then.
+    """
+    # vLLM reads these when it is imported.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    for noisy in ("torch._library.triton", "torch.distributed.distributed_c10d"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+    from vllm import LLM
+    from vllm.platforms import current_platform
+
+    whole = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
+    return LLM(disable_log_stats=True, use_tqdm_on_load=False, **whole | settings)
 
 
 class EngineLoop:

@@ -34,8 +34,28 @@ class TrackerError(SocraticError, ValueError):
     """Batch statistics do not fit the environment, are a copy, or contradict themselves."""
 
 
+class EndpointError(SocraticError):
+    """A model behind an endpoint gave no reply. Kept as data."""
+
+
+class EndpointTimeout(EndpointError):
+    """The total deadline of a call has passed."""
+
+
+class EndpointUnavailable(EndpointError):
+    """The endpoint could not be reached, or refused the call, after all retries."""
+
+
+class EndpointReplyError(EndpointError):
+    """The endpoint answered, but not with a chat completion."""
+
+
 class StudentError(SocraticError):
-    """A student behind an endpoint gave no reply."""
+    """A model that is the student gave no reply."""
+
+
+class StudentContextError(StudentError):
+    """A dialogue leaves the student no room for a reply."""
 
 
 class TeacherError(SocraticError):
@@ -59,7 +79,7 @@ class TeacherDown(SocraticError):
 
 
 class RecordingError(SocraticError, ValueError):
-    """A recording cannot be read or written, or does not hold what is asked of it."""
+    """A file of guidance or episodes cannot be read or written, or does not hold what is asked of it."""
 
 
 class CheckError(SocraticError, AssertionError):

@@ -1,19 +1,18 @@
-"""Students for comparing teachers: a scripted one, and a model behind an endpoint."""
+"""Students to be taught and measured: what one is, a scripted one, and how a spec names one."""
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import random
 import re
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any, cast
 
-from socratic_env.errors import ConfigurationError, StudentError, unknown
+from socratic_env.errors import ConfigurationError, unknown
 from socratic_env.leakage import detect
-from socratic_env.teachers.base import endpoint_key
 from socratic_env.types import Message, Mistake, Question, Usage, reply
 
 _WORD = re.compile(r"[a-z]{3,}")
@@ -39,7 +38,7 @@ class Student(ABC):
         """One reply for each request, in order. Raises StudentError if a call fails for good."""
 
     async def close(self) -> None:  # noqa: B027 - optional to override
-        """Give back connections."""
+        """Give back connections and other resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,80 +136,35 @@ def hints_in(guidance: str, held: Mistake | None) -> list[str]:
     return found
 
 
-class EndpointStudent(Student):
-    """A model behind an OpenAI-compatible endpoint.
-
-    Args:
-        base_url: such as "http://localhost:8000/v1". model: its name there.
-        api_key_env: the environment variable that holds the key.
-        temperature, max_tokens, seed: of the replies; seed + rollout is sent along.
-        deadline_s: seconds for one reply. concurrency: most calls at once.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        model: str,
-        api_key_env: str = "OPENAI_API_KEY",
-        temperature: float = 0.7,
-        max_tokens: int = 1024,
-        seed: int = 0,
-        deadline_s: float = 300.0,
-        concurrency: int = 64,
-    ) -> None:
-        import openai
-
-        key = endpoint_key("student 'openai'", api_key_env)
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, timeout=deadline_s, max_retries=4)
-        self._sampling = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
-        self._seed = seed
-        self._concurrency = concurrency
-
-    async def answer(self, requests: Sequence[StudentRequest]) -> list[str]:
-        """Replies, up to `concurrency` calls at once."""
-        slots = asyncio.Semaphore(self._concurrency)
-        return list(await asyncio.gather(*(self._one(slots, request) for request in requests)))
-
-    async def _one(self, slots: asyncio.Semaphore, request: StudentRequest) -> str:
-        import openai
-
-        create = cast(Any, self._client.chat.completions.create)
-        async with slots:
-            start = time.perf_counter()
-            try:
-                said = await create(
-                    messages=list(request.messages), seed=self._seed + request.rollout, **self._sampling
-                )
-            except openai.APIStatusError as error:
-                # Not what it says: an error page may repeat the request's headers, key included.
-                raise StudentError(f"the student's endpoint failed: HTTP {error.status_code}") from None
-            except openai.OpenAIError as error:
-                raise StudentError(f"the student's endpoint failed: {error}") from None
-        counts = said.usage
-        self.usage += Usage(
-            calls=1,
-            prompt_tokens=counts.prompt_tokens if counts else 0,
-            completion_tokens=counts.completion_tokens if counts else 0,
-            seconds=time.perf_counter() - start,
-        )
-        return (said.choices[0].message.content or "") if said.choices else ""
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+MODELS = {
+    "openai": "socratic_env.model_students:EndpointStudent",
+    "vllm": "socratic_env.model_students:VLLMStudent",
+}
+"""Kinds of students that are language models -> class, imported when used."""
 
 
-def student_from_spec(spec: str | Mapping[str, Any], seed: int = 0, habits: Habits | None = None) -> Student:
-    """The student named by "scripted" or {"kind": "openai", "base_url": ..., "model": ...}."""
+def student_from_spec(
+    spec: str | Mapping[str, Any],
+    seed: int = 0,
+    habits: Habits | None = None,
+    sampling: Mapping[str, Any] | None = None,
+) -> Student:
+    """The student named by "scripted", {"kind": "openai", "base_url": ..., "model": ...} or
+    {"kind": "vllm", "model": FOLDER}. What a model's spec does not say is taken from `sampling`."""
     arguments = {"kind": spec} if isinstance(spec, str) else dict(spec)
     kind = arguments.pop("kind", None)
     if kind == "scripted" and not arguments:
         return ScriptedStudent(habits, seed)
     if "api_key" in arguments:
         raise ConfigurationError("student: name the variable that holds the key with 'api_key_env'")
-    if kind != "openai":
-        raise unknown("student", spec, ("scripted", "openai"))
+    if kind not in MODELS:
+        raise unknown("student", kind, ("scripted", *MODELS))
+    module, _, name = MODELS[kind].partition(":")
+    make: Callable[..., Student] = getattr(import_module(module), name)
+    signature = inspect.signature(make)
     try:
-        return EndpointStudent(**{"seed": seed, **arguments})
+        signature.bind(**arguments)
+        return make(**{"seed": seed, **(sampling or {}), **arguments})
     except TypeError as error:
-        raise ConfigurationError(f"student 'openai': {error}") from None
+        known = ", ".join(signature.parameters)
+        raise ConfigurationError(f"student {kind!r}: {error}; its arguments are: {known}") from None

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from scripted import choice_question, right, wrong
 
-from agents.config import PRESETS
-from agents.evaluate import Evaluation
 from agents.metrics import DEFINITIONS
+from agents.presets import PRESETS
 from agents.runlog import RunLog
 from socratic_env.errors import TeacherTimeout
+from socratic_env.evaluation import Evaluation
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
 
 EVALUATED = ("sampled_", "greedy_", "kl_")
@@ -64,8 +64,9 @@ def made_run(folder: Path, steps: int, planned: int | None = None, batch: Iterab
             log.episodes(step, list(batch) or episodes(choice_question()))
         if step in (0, planned or steps):
             for way, samples in (("sampled", 4), ("greedy", 1)):
-                solved = np.logical_or.accumulate(rng.random((16, samples, 2)) < 0.3 + 0.1 * step, axis=2)
-                log.evaluation(step, way, Evaluation(solved, 100))
+                first, second = rng.random((2, 16, samples)) < 0.3 + 0.1 * step
+                made, over = np.where(first, 1, 2), np.zeros_like(first)
+                log.evaluation(step, way, Evaluation(made, first | second, over, 2))
             log.metrics("eval", step, all_metrics("eval", step))
     log.close()
     return folder

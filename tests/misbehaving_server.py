@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from loopback import LoopbackServer
 
 GUIDANCE = "Look at the units once more."
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
@@ -26,13 +26,13 @@ def completion(content: Any = GUIDANCE, finish_reason: Any = "stop", **changes: 
     return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": USAGE} | changes
 
 
-class MisbehavingServer:
-    """Serves until `stop`, in a thread of its own.
+class MisbehavingServer(LoopbackServer):
+    """Chat completions.
 
     bodies: raw replies for the models "body:<name>", as (content type, bytes).
     requests: the bodies of all requests so far; headers: their headers.
-    active, peak: requests under way now, and at most.
     down: while set, every reply is 503.
+    script: what the model "scripted" says to a request's body, or the status with which it refuses.
     flooded: bytes that "flood" has sent.
     """
 
@@ -40,57 +40,33 @@ class MisbehavingServer:
         self.bodies: dict[str, tuple[str, bytes]] = {}
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.active = self.peak = self.flooded = 0
+        self.flooded = 0
         self.down = False
+        self.script: Callable[[dict[str, Any]], str | int] = lambda body: GUIDANCE
         self._seen: Counter[str] = Counter()
         self._transports: set[asyncio.BaseTransport] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.port: int = self._call(self._start())
+        super().__init__()
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
     @property
     def open_connections(self) -> int:
         return sum(not transport.is_closing() for transport in tuple(self._transports))
 
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._call(self._runner.cleanup())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
-            self._loop.close()
-
-    def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
-
-    async def _start(self) -> int:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
-        return int(self._runner.addresses[0][1])
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             self._transports.add(request.transport)
-        self.active += 1
-        self.peak = max(self.peak, self.active)
-        try:
-            body = await request.json()
-            self.requests.append(body)
-            self.headers.append(dict(request.headers))
-            if self.down:
-                return web.json_response({"error": "down"}, status=503)
-            kind, _, argument = body["model"].partition(":")
-            behave: Callable[[web.Request, str, int], Awaitable[web.StreamResponse]]
-            behave = getattr(self, f"_{kind}")
-            self._seen[body["model"]] += 1
-            return await behave(request, argument, self._seen[body["model"]])
-        finally:
-            self.active -= 1
+        if (request.method, request.path) != ("POST", "/v1/chat/completions"):
+            raise web.HTTPNotFound
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        if self.down:
+            return web.json_response({"error": "down"}, status=503)
+        kind, _, argument = body["model"].partition(":")
+        behave: Callable[[web.Request, str, int], Awaitable[web.StreamResponse]]
+        behave = getattr(self, f"_{kind}")
+        self._seen[body["model"]] += 1
+        return await behave(request, argument, self._seen[body["model"]])
 
     # -- behaviours: (request, argument, how often this model was asked) ---------------------
 
@@ -101,6 +77,14 @@ class MisbehavingServer:
         """The prompt as guidance; later requests are answered first."""
         await asyncio.sleep(max(0.0, 0.2 - 0.03 * times))
         return web.json_response(completion((await request.json())["messages"][-1]["content"]))
+
+    async def _scripted(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        """By `script`, after so many seconds."""
+        await asyncio.sleep(float(argument or 0))
+        said = self.script(await request.json())
+        if isinstance(said, int):
+            return web.json_response({"error": "scripted"}, status=said)
+        return web.json_response(completion(said))
 
     async def _slow(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
         await asyncio.sleep(float(argument))

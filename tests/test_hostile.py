@@ -29,7 +29,7 @@ from socratic_env.errors import ConfigurationError, StudentError, TeacherError
 from socratic_env.leakage import detect
 from socratic_env.protocols import protocol, protocols
 from socratic_env.questions import load_questions
-from socratic_env.students import StudentRequest, student_from_spec
+from socratic_env.students import Student, StudentRequest, student_from_spec
 from socratic_env.teachers import from_spec
 from socratic_env.teachers.base import run
 from socratic_env.types import reply
@@ -271,30 +271,26 @@ def test_machine_output_of_the_commands_holds_no_truth(
 # -- HOSTILE 22: the key ---------------------------------------------------------------------
 
 
+async def answered(student: Student) -> list[str]:
+    try:
+        return await student.answer(
+            [StudentRequest(choice_question(), 0, [{"role": "user", "content": "Q"}])]
+        )
+    finally:
+        await student.close()
+
+
 @pytest.mark.parametrize("model", ["status:401", "status:400", "reset:99", "body:it"])
 def test_a_failing_student_endpoint_shows_no_key(
     server: MisbehavingServer, caplog: pytest.LogCaptureFixture, model: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.bodies["it"] = ("application/json", json.dumps({"choices": [], "echo": KEY}).encode())
-    student = student_from_spec({"kind": "openai", "base_url": server.url, "model": model, "deadline_s": 5})
-    student._client.max_retries = 0  # type: ignore[attr-defined]
+    student = student_from_spec({"kind": "openai", "base_url": server.url, "model": model, "retries": 0})
     shown = [repr(student), str(vars(student))]
-
-    async def ask() -> list[str]:
-        try:
-            return await student.answer(
-                [StudentRequest(choice_question(), 0, [{"role": "user", "content": "Q"}])]
-            )
-        finally:
-            await student.close()
-
-    if model == "body:it":
-        assert asyncio.run(ask()) == [""]
-    else:
-        with pytest.raises(StudentError, match="the student's endpoint failed") as caught:
-            asyncio.run(ask())
-        shown += ["".join(traceback.format_exception(caught.value)), str(caught.value), repr(caught.value)]
+    with pytest.raises(StudentError, match="the student's endpoint failed") as caught:
+        asyncio.run(answered(student))
+    shown += ["".join(traceback.format_exception(caught.value)), str(caught.value), repr(caught.value)]
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert_hidden("".join(shown) + caplog.text, KEY)
 
@@ -362,8 +358,9 @@ def test_a_students_key_that_no_header_can_carry_is_refused_unshown(
     monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", bad)
+    student = student_from_spec({"kind": "openai", "base_url": "http://127.0.0.1/v1", "model": "m"})
     with pytest.raises(ConfigurationError, match="student 'openai': the key in OPENAI_API_KEY") as caught:
-        student_from_spec({"kind": "openai", "base_url": "http://127.0.0.1/v1", "model": "m"})
+        asyncio.run(answered(student))
     assert_hidden("".join(traceback.format_exception(caught.value)), "sk-")
 
 

@@ -9,8 +9,8 @@ import torch
 
 from agents import batching
 from agents.batching import Row, chains, micro_batches, packed, padded, token_statistics
-from agents.config import PRESETS
 from agents.learner import Learner, NonFiniteError
+from agents.presets import PRESETS
 from agents.records import Sample
 
 CONFIG = replace(PRESETS["tiny"], questions_per_minibatch=2, warmup=1)

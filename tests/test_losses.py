@@ -11,6 +11,7 @@ from agents.losses import (
     PolicyLoss,
     clipped_token_losses,
     policy_loss,
+    sequence_importance_weights,
     token_weights,
     truncated_importance_weights,
 )
@@ -24,6 +25,18 @@ def test_truncated_importance_weights():
     zeros = torch.zeros_like(differences)
     weights = truncated_importance_weights(differences, zeros, golden["rho"])
     torch.testing.assert_close(weights, torch.tensor(golden["weights"], dtype=torch.float64))
+
+
+def test_sequence_importance_weights():
+    golden = GOLDEN["tis_sequence"]
+    row = torch.tensor(golden["log_ratios"], dtype=torch.float64)
+    old = torch.cat([row, torch.tensor([-0.5, 0.2, 30.0], dtype=torch.float64)])
+    weights = sequence_importance_weights(old, torch.zeros_like(old), [3, 2, 1], clip=2.0)
+    assert weights[0].item() == pytest.approx(golden["weight"])
+    assert weights[1].item() == pytest.approx(math.exp(-0.3))
+    assert weights[2].item() == 2.0
+    unclipped = sequence_importance_weights(old, torch.zeros_like(old), [3, 2, 1], clip=math.inf)
+    assert unclipped.tolist() == pytest.approx([math.exp(0.7), math.exp(-0.3), math.exp(20.0)])
 
 
 @pytest.mark.parametrize("row", GOLDEN["ppo_clip_higher_dual"]["rows"], ids=str)

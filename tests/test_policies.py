@@ -1,4 +1,4 @@
-"""Both samplers on a real model: exact ids, log-probabilities equal to the learner's, weight sync."""
+"""All samplers on a real model: exact ids, log-probabilities equal to the learner's, weight sync."""
 
 import asyncio
 import copy
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from agents.batching import Row, padded, token_statistics
+from agents.policies.server import connect
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
 from socratic_env.chat import Chat
@@ -52,7 +53,24 @@ def vllm_policy(tiny_student):
     policy.close()
 
 
-@pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module")
+def server_policy(tiny_student, student_server, tmp_path_factory):
+    model, tokenizer, _ = tiny_student
+    policy = connect(
+        [student_server],
+        "folder",
+        tmp_path_factory.mktemp("sync"),
+        model.named_parameters(),
+        tokenizer.eos_token_id,
+        max_model_len=256,
+    )
+    yield policy
+    policy.close()
+
+
+@pytest.fixture(
+    params=["transformers", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vllm", "server"))]
+)
 def policy(request):
     return request.getfixturevalue(f"{request.param}_policy")
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import socratic_env  # noqa: F401
-from agents.evaluate import Evaluation, bootstrap_interval, evaluate
+from agents.evaluate import evaluation_metrics, evaluation_of
+from agents.metrics import definition
 from agents.records import Completion, Sampling
 from agents.rollout import rollout
 from agents.trainer import batch_of_questions
 from socratic_env.chat import Chat
 from socratic_env.errors import StudentError
+from socratic_env.evaluation import Evaluation
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
 
@@ -197,25 +199,34 @@ def test_wrong_answers_can_be_cut_in_the_history(env, tiny_student):
 
 def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
     _, tokenizer, _ = tiny_student
-    result = evaluate(env, Scripted(env, tokenizer, lambda q, a: a == 1), Chat(tokenizer), Sampling(), 0)
-    assert result.solved_QSK.shape == (4, 4, 3)
+    policy = Scripted(env, tokenizer, lambda q, a: a == 1)
+    result = evaluation_of(env, rollout(env, policy, Chat(tokenizer), Sampling(), 0))
+    assert result.made_QN.shape == (4, 4)
     assert result.accuracy() == 0.0
     assert result.accuracy(2) == result.accuracy(3) == 1.0
     assert result.correction_rate() == 1.0
 
 
-def test_guided_accuracy_never_falls_with_attempts():
-    solved = np.random.default_rng(0).random((20, 3, 1)) < [[[0.2, 0.4, 0.6]]]
-    result = Evaluation(np.logical_or.accumulate(solved, axis=2), tokens=0)
-    assert result.accuracy(1) <= result.accuracy(2) <= result.accuracy(3)
-
-
-def test_bootstrap_interval_covers_the_mean_and_shrinks():
+def test_every_metric_of_an_evaluation_has_a_definition_and_an_interval():
     rng = np.random.default_rng(0)
-    narrow, wide = rng.random(1000), rng.random(20)
-    (low, high), (wide_low, wide_high) = bootstrap_interval(narrow), bootstrap_interval(wide)
-    assert low < narrow.mean() < high
-    assert high - low < (wide_high - wide_low) / 3
+    made = rng.integers(1, 5, size=(12, 4))
+    result = Evaluation(np.minimum(made, 4), made < 4, np.zeros((12, 4), bool), 4)
+    domains = ["physics", "biology"] * 6
+    found = evaluation_metrics("sampled", result, domains)
+    for name, value in found.items():
+        if not name.endswith(("_low", "_high")):
+            assert definition(name)
+            assert found[f"{name}_low"] <= value <= found[f"{name}_high"]
+    assert found["sampled_unassisted"] == result.accuracy(1)
+    assert found["sampled_within_3"] == result.accuracy(3)
+    assert found["sampled_guided"] == result.accuracy(4)
+    assert found["sampled_correction_rate_3"] == result.correction_rate(3)
+    physics = result.select(range(0, 12, 2))
+    assert found["sampled_guided_physics"] == physics.accuracy(4)
+    assert found["sampled_unassisted_physics"] == physics.accuracy()
+    assert {"sampled_pass_2", "sampled_pass_4", "sampled_within_2"} <= set(found)
+    one = evaluation_metrics("greedy", result.select([0, 1]), ["physics"] * 2)
+    assert not any("physics" in name for name in one)
 
 
 def test_questions_of_a_step_go_through_the_set_once_an_epoch():

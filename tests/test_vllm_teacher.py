@@ -36,7 +36,7 @@ def teacher(tiny_student: Any) -> Iterator[Teacher]:
     engine = {"kv_cache_memory_bytes": 2**27, "block_size": 32, "enforce_eager": True}
     spec = {
         "kind": "vllm",
-        "folder": str(tiny_student[2]),
+        "model": str(tiny_student[2]),
         "max_tokens": 16,
         "temperature": 1.0,
         "max_model_len": 2048,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import warnings
 from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
@@ -15,7 +12,7 @@ import numpy as np
 
 from agents.policies.base import NamedWeights
 from agents.records import Completion, Sampling
-from socratic_env.engine_loop import EngineLoop
+from socratic_env.engine_loop import EngineLoop, make_engine
 from socratic_env.teachers.base import run
 
 
@@ -42,11 +39,8 @@ class VLLMPolicy:
         max_num_seqs: int = 256,
         seed: int = 0,
     ) -> None:
-        _prepare()
-        from vllm import LLM
-
         self.eos, self.max_model_len = eos, max_model_len
-        self._engine = LLM(
+        self._engine = make_engine(
             model=str(folder),
             skip_tokenizer_init=True,
             dtype=dtype,
@@ -54,15 +48,12 @@ class VLLMPolicy:
             max_model_len=max_model_len,
             max_num_seqs=max_num_seqs,
             kv_cache_memory_bytes=kv_cache_bytes,
-            # A prompt split over forward passes breaks requests with a seed of their own (on the CPU).
-            enable_chunked_prefill=False,
+            # Room for a whole prompt in one forward pass.
             max_num_batched_tokens=max(max_model_len, 8192),
             # At the default of 128 the short prompts of small students would never be cached.
             block_size=32,
             enforce_eager=True,
             enable_prefix_caching=True,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
             # At the sampling temperature; the default is before it.
             logprobs_mode="processed_logprobs",
         )
@@ -100,10 +91,14 @@ class VLLMPolicy:
         return Completion(ids, logps, finished, output.num_cached_tokens or 0)
 
     def load_weights(self, weights: NamedWeights) -> None:
-        """Reload the running engine's weights, and forget prefixes cached under the old ones."""
+        """Reload the running engine's weights, and forget prefixes cached under the old ones.
+
+        Tensors pass by reference, on a GPU too. vLLM's weight transfer is for two processes: CUDA
+        opens no IPC handle in the process that made it, and NCCL takes no two ranks on one GPU.
+        """
         named = [(name, tensor.detach()) for name, tensor in weights]
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
-        self._engine.apply_model(_pack_tied_head)
+        self._engine.apply_model(pack_tied_head)
         self._engine.reset_prefix_cache()
 
     def close(self) -> None:
@@ -112,18 +107,7 @@ class VLLMPolicy:
         self._engine.llm_engine.engine_core.shutdown()
 
 
-def _prepare() -> None:
-    """Settings that vLLM reads when it is imported: one process, and no chatter."""
-    # In this process, so that new weights need no copy through another one.
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    for noisy in ("torch._library.triton", "torch.distributed.distributed_c10d"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
-
-
-def _pack_tied_head(model: Any) -> None:
+def pack_tied_head(model: Any) -> None:
     """On the CPU the output head is a packed copy; with tied embeddings a reload leaves it stale."""
     head = getattr(model, "lm_head", None)
     if head is not None and hasattr(head, "quant_method"):

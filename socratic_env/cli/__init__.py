@@ -11,6 +11,7 @@ from socratic_env.errors import SocraticError
 COMMANDS = {
     "envs": "the environment ids, one line each",
     "play": "answer questions in the terminal",
+    "eval": "accuracy of a student, alone and with a teacher",
     "bench-teachers": "teaching variants side by side",
     "audit": "damage and blind shortcuts of a question set",
     "view": "a run's report in the browser, or its episodes in the terminal",

@@ -10,12 +10,13 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from socratic_env.bench import Prices, Run, draw_questions, report, run_variant
-from socratic_env.bench_report import need_matplotlib, page, paired, shares
+from socratic_env.bench_report import need_matplotlib, page, paired
+from socratic_env.cli.shared import name_of, progress_bar, spec_of
 from socratic_env.errors import ConfigurationError, StudentError
+from socratic_env.pages import shares
 from socratic_env.protocols import TeachingProtocol, protocol, protocols
 from socratic_env.questions import load_questions
 from socratic_env.rewards import check_max_attempts
@@ -75,8 +76,8 @@ def main(arguments: list[str]) -> int:
     asked = draw_questions(
         load_questions(options.questions, options.domain, options.split), options.number, options.seed
     )
-    teacher = _spec(options.teacher, "teacher")
-    student = student_from_spec(_spec(options.student, "student"), options.seed, options.habits)
+    teacher = spec_of(options.teacher, "teacher")
+    student = student_from_spec(spec_of(options.student, "student"), options.seed, options.habits)
     try:
         runs = _run(options, chosen, asked, teacher, student)
     except StudentError as error:
@@ -85,8 +86,8 @@ def main(arguments: list[str]) -> int:
     finally:
         run(student.close())
     result = {
-        "teacher": _name(teacher),
-        "student": _name(_spec(options.student, "student")),
+        "teacher": name_of(teacher),
+        "student": name_of(spec_of(options.student, "student")),
         "seed": options.seed,
         **report(
             runs, options.baseline, options.max_attempts, options.prices, options.resamples, options.seed
@@ -114,21 +115,6 @@ def _variants(options: BenchTeachers) -> list[TeachingProtocol]:
     return chosen
 
 
-def _spec(text: str, what: str) -> str | dict[str, Any]:
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        spec: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"--{what} is no valid JSON: {error}") from None
-    return spec
-
-
-def _name(spec: str | dict[str, Any]) -> str:
-    """A spec in a word or two, without addresses."""
-    return spec if isinstance(spec, str) else f"{spec.get('kind')} {spec.get('model', '')}".strip()
-
-
 def _run(
     options: BenchTeachers,
     chosen: list[TeachingProtocol],
@@ -136,9 +122,8 @@ def _run(
     teacher: str | dict[str, Any],
     student: Student,
 ) -> list[Run]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     runs = []
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         for variant in chosen:
             task = progress.add_task(variant.name, total=len(asked) * options.rollouts)
             coroutine = run_variant(

@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 import socratic_env  # noqa: F401 - registers the ids
+from socratic_env.cli.shared import spec_of
 from socratic_env.env import SocraticEnv
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.types import AnswerKind, Question, reply
@@ -78,11 +79,8 @@ def _make(options: Play) -> gym.Env[str, str]:
     names = ("questions", "domain", "split", "teacher", "protocol", "max_attempts")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    if str(chosen.get("teacher", "")).lstrip().startswith("{"):
-        try:
-            chosen["teacher"] = json.loads(chosen["teacher"])
-        except ValueError as error:
-            raise ConfigurationError(f"--teacher is no valid JSON: {error}; quote it for the shell") from None
+    if "teacher" in chosen:
+        chosen["teacher"] = spec_of(chosen["teacher"], "teacher")
     try:
         env: gym.Env[str, str] = gym.make(options.id, **chosen)
     except (gym.error.Error, TypeError) as error:

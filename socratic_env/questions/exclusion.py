@@ -30,7 +30,23 @@ def excluded_ids(exclude: Exclude) -> frozenset[str]:
     return frozenset(ids)
 
 
+def ids_with(path: str | Path, kinds: Collection[str]) -> frozenset[str]:
+    """Of the rows in a file that `socratic audit --out` wrote, those with problems of these kinds."""
+    found = set()
+    for row in _rows(Path(path)):
+        if not isinstance(row, dict) or not {"id", "problem"} <= row.keys():
+            raise ConfigurationError(f"exclude {path} holds {row!r:.80}, which names no problem; {_REMEDY}")
+        problems = f"; {row['problem']}"
+        if any(f"; {kind}: " in problems for kind in kinds):
+            found.add(row["id"])
+    return excluded_ids(found)
+
+
 def _read(path: Path) -> list[Any]:
+    return [row.get("id") if isinstance(row, dict) else row for row in _rows(path)]
+
+
+def _rows(path: Path) -> list[Any]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -38,4 +54,4 @@ def _read(path: Path) -> list[Any]:
     rows = held.get("rows") if isinstance(held, dict) else held
     if not isinstance(rows, list):
         raise ConfigurationError(f"exclude {path} holds no list of rows; {_REMEDY}")
-    return [row.get("id") if isinstance(row, dict) else row for row in rows]
+    return rows

@@ -35,17 +35,6 @@ def without_thinking(text: str) -> str:
     return rest.partition("<think>")[0].strip()
 
 
-def endpoint_key(who: str, variable: str) -> str:
-    """The key in an environment variable, "none" without one; errors name `who`, never the key."""
-    key = os.environ.get(variable, "").strip() or "none"
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigurationError(
-            f"{who}: the key in {variable} holds characters that no HTTP header can carry; set that "
-            "environment variable again"
-        )
-    return key
-
-
 class Teacher(ABC):
     """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
 

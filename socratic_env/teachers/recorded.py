@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from socratic_env import errors
 from socratic_env.dialogue import messages
 from socratic_env.errors import ConfigurationError, RecordingError, TeacherError
+from socratic_env.journal import Journal, whole_lines
 from socratic_env.teachers import TeacherSpec, from_spec
 from socratic_env.teachers.base import Teacher, TeacherRequest
 from socratic_env.types import Guidance, Question, Usage
@@ -67,7 +68,7 @@ def _line(key: Key, digest: str, guidance: Guidance) -> bytes:
         "fault": None if fault is None else [known, str(fault)],
         "usage": asdict(guidance.usage),
     }
-    return json.dumps(entry).encode() + b"\n"
+    return json.dumps(entry).encode()
 
 
 def _parse(line: bytes) -> tuple[Key, str, Guidance]:
@@ -84,12 +85,9 @@ def _parse(line: bytes) -> tuple[Key, str, Guidance]:
     return Key(entry["question"], entry["rollout"], entry["attempt"]), entry["request"], guidance
 
 
-def _read(path: Path) -> tuple[Recording, int]:
-    """(what is recorded, the length of its whole lines). A torn last line is none."""
-    whole = path.read_bytes()
-    whole = whole[: whole.rfind(b"\n") + 1]
+def _entries(path: Path, lines: Sequence[bytes]) -> Recording:
     recording: Recording = {}
-    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         try:
             key, digest, guidance = _parse(line)
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -98,7 +96,7 @@ def _read(path: Path) -> tuple[Recording, int]:
                 "or give the path of a file that a 'recording' teacher wrote"
             ) from None
         recording.setdefault(key, {})[digest] = guidance
-    return recording, len(whole)
+    return recording
 
 
 def _path(kind: str, path: str | os.PathLike[str]) -> Path:
@@ -119,7 +117,7 @@ class RecordedTeacher(Teacher):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = _path("recorded", path)
         try:
-            self._recording, _ = _read(self._path)
+            self._recording = _entries(self._path, whole_lines(self._path))
         except OSError as error:
             raise RecordingError(
                 f"{self._path}: cannot be read ({error.strerror}); record it first with "
@@ -163,21 +161,21 @@ class RecordingTeacher(Teacher):
     def __init__(self, path: str | os.PathLike[str], teacher: TeacherSpec) -> None:
         self._path = _path("recording", path)
         self._teacher, self._owned = from_spec(teacher), not isinstance(teacher, Teacher)
-        self._descriptor: int | None = None
+        self._journal: Journal | None = None
         self._recording: Recording = {}
 
     def __repr__(self) -> str:
         return f"RecordingTeacher({str(self._path)!r}, {self._teacher!r})"
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {**self.__dict__, "_descriptor": None, "_recording": {}}
+        return {**self.__dict__, "_journal": None, "_recording": {}}
 
     def __del__(self) -> None:
         self._release()
 
     async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
         """The other teacher's guidance, or what it said before to the same request."""
-        self._open()
+        journal = self._open()
         keys = [(_key(request), _digest(request)) for request in requests]
         new = {  # equal requests of one call are asked once
             key: request for key, request in zip(keys, requests, strict=True) if self._known(*key) is None
@@ -189,49 +187,33 @@ class RecordingTeacher(Teacher):
                 given = [Guidance(fault=fault, usage=Usage(calls=1, failures=1)) for _ in new]
             for (key, digest), guidance in zip(new, given, strict=True):
                 if self._known(key, digest) is None:  # else another call was faster
-                    self._write(_line(key, digest, guidance))
+                    journal.append(_line(key, digest, guidance))
                     self._recording.setdefault(key, {})[digest] = guidance
         return [self._recording[key][digest] for key, digest in keys]
 
     def _known(self, key: Key, digest: str) -> Guidance | None:
         return self._recording.get(key, {}).get(digest)
 
-    def _open(self) -> None:
-        if self._descriptor is not None:
-            return
-        import fcntl  # not on every system, and replaying goes without
-
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._release()
-            raise RecordingError(
-                f"{self._path}: cannot be written ({error.strerror}); if another teacher records there, give "
-                "each its own path or share one Teacher object"
-            ) from None
-        recording, length = _read(self._path)
-        os.truncate(self._descriptor, length)
-        self._recording = {
-            key: {digest: guidance for digest, guidance in each.items() if guidance.fault is None}
-            for key, each in recording.items()
-        }
-
-    def _write(self, line: bytes) -> None:
-        assert self._descriptor is not None
-        end = os.fstat(self._descriptor).st_size
-        try:
-            if os.write(self._descriptor, line) != len(line):
-                raise OSError("the disk took only a part of it")
-        except OSError as error:
-            os.truncate(self._descriptor, end)
-            raise RecordingError(f"{self._path}: cannot be written ({error}); make room and resume") from None
+    def _open(self) -> Journal:
+        if self._journal is None:
+            shared = "if another teacher records there, give each its own path or share one Teacher object"
+            journal = Journal(self._path, shared)
+            try:
+                recording = _entries(self._path, journal.lines)
+            except RecordingError:
+                journal.close()
+                raise
+            self._journal = journal
+            self._recording = {
+                key: {digest: guidance for digest, guidance in each.items() if guidance.fault is None}
+                for key, each in recording.items()
+            }
+        return self._journal
 
     def _release(self) -> None:
-        descriptor, self._descriptor = getattr(self, "_descriptor", None), None
-        if descriptor is not None:
-            os.close(descriptor)
+        journal, self._journal = getattr(self, "_journal", None), None
+        if journal is not None:
+            journal.close()
 
     def check(self, question: Question) -> None:
         """What the other teacher refuses."""

@@ -1,0 +1,49 @@
+"""Episodes as plain data for JSON lines, without their ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from socratic_env.types import Attempt, Guidance, Question, StopReason
+
+
+def episode_record(
+    question: Question, attempts: Sequence[Attempt], rewards: Sequence[float], stop: StopReason | None
+) -> dict[str, Any]:
+    """What was said, judged and paid. `stop` is None for an episode that is not over."""
+    return {
+        "question_id": question.id,
+        "domain": question.domain,
+        "question": question.text,
+        "attempts": [
+            {
+                "text": attempt.text,
+                "correct": attempt.verdict.correct,
+                "answer": attempt.verdict.answer,
+                "verdict": attempt.verdict.reason,
+                "reward": reward,
+                **_guidance_record(attempt.guidance or Guidance()),
+            }
+            for attempt, reward in zip(attempts, rewards, strict=True)
+        ],
+        "stop": stop.value if stop is not None else None,
+    }
+
+
+def _guidance_record(guidance: Guidance) -> dict[str, Any]:
+    return {
+        "guidance": guidance.text or None,
+        "mistake": guidance.mistake,
+        "leaks": list(guidance.leaks),
+        "blocked": guidance.blocked,
+        "fault": repr(guidance.fault) if guidance.fault is not None else None,
+    }
+
+
+def guidance_of(attempt: dict[str, Any]) -> Guidance | None:
+    """The guidance of an attempt's record; None if it has none."""
+    if attempt["guidance"] is None:
+        return None
+    leaks = tuple(attempt["leaks"])
+    return Guidance(attempt["guidance"], mistake=attempt["mistake"], leaks=leaks, blocked=attempt["blocked"])

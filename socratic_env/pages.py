@@ -1,0 +1,49 @@
+"""What the HTML pages of the commands share: one file each, style and pictures inside."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}"
+    "td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}.note{color:#666}"
+    ".scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
+)
+
+
+def document(title: str, *parts: str) -> str:
+    """A whole page of parts that are HTML already."""
+    title = html.escape(title)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f"<style>{_STYLE}</style><h1>{title}</h1>{''.join(parts)}</html>\n"
+    )
+
+
+def paragraph(text: str, note: bool = False) -> str:
+    """A paragraph of plain text."""
+    return f"<p{' class=note' * note}>{html.escape(text)}</p>"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of plain texts."""
+    lines = [_row("th", heads), *(_row("td", row) for row in rows)]
+    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def shares(metric: dict[str, Any], digits: int = 3) -> str:
+    """A metric with its interval, as people read it."""
+    if metric["value"] is None:
+        return "-"
+    if metric["interval"] is None:
+        return f"{metric['value']:.{digits}f}"
+    low, high = metric["interval"]
+    return f"{metric['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
