@@ -1,6 +1,6 @@
 """PPO of torchrl on choices and features; items and scores are those of tianshou_ppo.py.
 
-Run: python examples/torchrl_ppo.py
+Run: python examples/torchrl_ppo.py   (with the extra torchrl; less than a minute)
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def train(steps: int = STEPS) -> tuple[float, float]:
         return MLP(features, outputs, num_cells=[256, 256], activation_class=torch.nn.ReLU)
 
     logits = TensorDictModule(net(4), in_keys=["observation"], out_keys=["logits"])
-    actor = ProbabilisticActor(logits, in_keys=["logits"], distribution_class=Categorical, return_log_prob=True)
+    actor = ProbabilisticActor(
+        logits, in_keys=["logits"], distribution_class=Categorical, return_log_prob=True
+    )
     critic = ValueOperator(net(1), in_keys=["observation"])
     # gamma 0: each attempt's reward stands alone, a success does not pay for the failure before it.
     advantage = GAE(gamma=0.0, lmbda=1.0, value_network=critic)
@@ -61,7 +63,10 @@ def train(steps: int = STEPS) -> tuple[float, float]:
         return float(seen["reward"].sum() / seen["done"].sum())
 
     before = score()
-    for batch in Collector(training, actor, frames_per_batch=2048, total_frames=steps):
+    collector = Collector(
+        training, actor, frames_per_batch=2048, total_frames=steps, auto_register_policy_transforms=False
+    )
+    for batch in collector:
         for _ in range(10):
             with torch.no_grad():
                 transitions = advantage(batch).reshape(-1)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
-from scripted import Coach, choice_question, mistake, numeric_question
+from scripted import Coach, choice_question, gauge, mistake, numeric_question
 
 from socratic_env import Question, SocraticEnv
 from socratic_env.errors import ActionError, ConfigurationError, QuestionError, StepError
 from socratic_env.questions import load_questions
 from socratic_env.questions.procedural import TEMPLATES
-from socratic_env.types import DOMAINS, AnswerKind, Mistake, Option
+from socratic_env.types import DOMAINS, Option
 from socratic_env.wrappers import (
     LARGEST,
     NUMBERS,
@@ -81,7 +81,7 @@ def test_a_choice_becomes_the_reply_and_the_text_environment_decides():
     _, reward, terminated, truncated, info = view.step(np.int64(1))
     assert (reward, terminated, truncated, info["answer"], info["correct"]) == (0.0, False, False, "B", False)
     assert text.render_mode is None
-    assert text._dialogue.attempts[-1].text.endswith("<answer>\nB\n</answer>")
+    assert text.dialogue.attempts[-1].text.endswith("<answer>\nB\n</answer>")
     _, reward, terminated, truncated, info = view.step(2)
     assert (reward, terminated, truncated, info["correct"]) == (0.5, True, False, True)
     with pytest.raises(StepError, match="reset"):
@@ -235,25 +235,6 @@ def test_swapping_the_truth_changes_nothing_that_is_observed():
 
 
 # -- hint tags -----------------------------------------------------------------------------
-
-FACTORS = {-3: "an eighth", -2: "a quarter", -1: "half", 1: "double", 2: "fourfold", 3: "eightfold"}
-
-
-def gauge(truth: int) -> Question:
-    """One of four questions that look the same: only the guidance on a wrong choice tells them apart."""
-    letters = "ABCD"
-    slips = {letters[i]: f"You took {FACTORS[i - truth]} of it." for i in range(4) if i != truth}
-    return Question(
-        id=f"gauge{truth}",
-        domain="physics",
-        kind=AnswerKind.CHOICE,
-        statement="What does the covered gauge show?",
-        answer=letters[truth],
-        options=tuple(Option(letter, f"{10 * 2**i} bar") for i, letter in enumerate(letters)),
-        mistakes=tuple(
-            Mistake(letter, hint, hint, 0, hint, hint, "Choose again.") for letter, hint in slips.items()
-        ),
-    )
 
 
 def best_score(see, attempts: int = 2) -> float:

@@ -64,7 +64,7 @@ class TextPolicy(Policy):
         replies = list(self.complete(dialogues))
         if len(replies) != len(dialogues) or not all(isinstance(reply, str) for reply in replies):
             raise ActionError(
-                f"complete() gave {replies!r:.80} for {len(dialogues)} dialogues; it must give one str for each"
+                f"complete() gave {replies!r:.80} for {len(dialogues)} dialogues; it must give one str each"
             )
         acts = np.empty(len(replies), dtype=object)
         acts[:] = replies
