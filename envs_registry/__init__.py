@@ -13,15 +13,20 @@ from typing import Any
 
 SINGLE = "socratic_env.env:SocraticEnv"
 VECTOR = "socratic_env.vector:SocraticVectorEnv"
+DISCRETE = "socratic_env.wrappers:discrete"
 
 
 @dataclass(frozen=True)
 class EnvId:
-    """One registered id: what it is for, and its arguments."""
+    """One registered id: what it is for, and its arguments.
+
+    discrete: choices and features in place of texts (`socratic_env.wrappers.DiscreteView`).
+    """
 
     id: str
     summary: str
     kwargs: dict[str, Any] = field(default_factory=dict)
+    discrete: bool = False
 
 
 _IDS = (
@@ -49,6 +54,12 @@ _IDS = (
         "SocraticSciKnow-NoDecay-v0",
         "ablation without reward decay: any correct attempt earns 1",
         {"reward": "full"},
+    ),
+    EnvId(
+        "SocraticSciKnow-Discrete-v0",
+        "choices and features in place of texts, for classic agents; no reward decay",
+        {"reward": "full"},
+        discrete=True,
     ),
 )
 
@@ -88,4 +99,9 @@ def register_ids() -> None:
 
     for entry in IDS:
         if entry.id not in gym.registry:
-            gym.register(entry.id, entry_point=SINGLE, vector_entry_point=VECTOR, kwargs=dict(entry.kwargs))
+            gym.register(
+                entry.id,
+                entry_point=DISCRETE if entry.discrete else SINGLE,
+                vector_entry_point=None if entry.discrete else VECTOR,  # None: SyncVectorEnv
+                kwargs=dict(entry.kwargs),
+            )

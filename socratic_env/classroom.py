@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +50,8 @@ class Classroom(Room):
 
     def close(self) -> None:
         """Close the teacher, if it was made here from a spec."""
-        if self._owns_teacher:
+        # While the interpreter ends, the thread of `run` is gone, and waiting for it would never end.
+        if self._owns_teacher and not sys.is_finalizing():
             run(self.teacher.close())
 
 

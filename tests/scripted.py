@@ -59,6 +59,26 @@ def numeric_question(answer: str = "10", unit: str = "", **tolerances: float) ->
     )
 
 
+FACTORS = {-3: "an eighth", -2: "a quarter", -1: "half", 1: "double", 2: "fourfold", 3: "eightfold"}
+
+
+def gauge(truth: int) -> Question:
+    """One of four questions that look the same: only the guidance on a wrong choice tells them apart."""
+    letters = "ABCD"
+    slips = {letters[i]: f"You took {FACTORS[i - truth]} of it." for i in range(4) if i != truth}
+    return Question(
+        id=f"gauge{truth}",
+        domain="physics",
+        kind=AnswerKind.CHOICE,
+        statement="What does the covered gauge show?",
+        answer=letters[truth],
+        options=tuple(Option(letter, f"{10 * 2**i} bar") for i, letter in enumerate(letters)),
+        mistakes=tuple(
+            Mistake(letter, hint, hint, 0, hint, hint, "Choose again.") for letter, hint in slips.items()
+        ),
+    )
+
+
 class Coach(Teacher):
     """Helps unless `faults(question id, attempt)`; counts its calls and how many overlap."""
 

@@ -207,6 +207,7 @@ def test_play_takes_a_domain_split_and_protocol(monkeypatch: Any, capsys: Any) -
     [
         ("NoSuch-v0",),
         ("CartPole-v1",),
+        ("SocraticSciKnow-Discrete-v0",),
         ("--domain", "alchemy"),
         ("--teacher", "{broken"),
         ("--questions", "absent.jsonl"),

@@ -41,8 +41,8 @@ def first(count, rows=ROWS):
 # -- shape -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entry", IDS, ids=lambda entry: entry.id)
-def test_every_id_makes_a_vector_environment(entry):
+@pytest.mark.parametrize("entry", [e for e in IDS if not e.discrete], ids=lambda entry: entry.id)
+def test_every_text_id_makes_a_vector_environment(entry):
     env = gym.make_vec(entry.id, num_envs=ROWS)
     assert isinstance(env.unwrapped, SocraticVectorEnv)
     env.reset(seed=0)

@@ -87,7 +87,10 @@ def _make(options: Play) -> gym.Env[str, str]:
         raise ConfigurationError(f"{options.id}: {error}; `socratic envs` lists the ids") from error
     if not isinstance(env.unwrapped, SocraticEnv):
         env.close()
-        raise ConfigurationError(f"{options.id} is no Socratic environment; `socratic envs` lists them")
+        raise ConfigurationError(
+            f"{options.id} is no text environment of this package; `socratic envs` lists them, and those "
+            "named Discrete take no text"
+        )
     return env
 
 
