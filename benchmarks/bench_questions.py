@@ -1,20 +1,27 @@
-"""Time to make one procedural item, for each template of choice and for the concepts family.
+"""Time to make one procedural item, and to load and audit SciKnowEval where its rows are at hand.
 
-Run: python -m pytest benchmarks/bench_questions.py
+Run: SOCRATIC_SHARED=folder/of/sciknoweval python -m pytest benchmarks/bench_questions.py
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from socratic_env.questions import load_questions
+from socratic_env.questions.audit import audit
+from socratic_env.questions.files import scan_path
 from socratic_env.questions.procedural import TEMPLATES
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
+
+ROWS = Path(os.environ.get("SOCRATIC_SHARED", ".")) / "sciknoweval"
+real_data = pytest.mark.skipif(not ROWS.is_dir(), reason=f"no rows at {ROWS}; set SOCRATIC_SHARED")
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES["procedural"]))
@@ -29,3 +36,16 @@ def test_time_of_one_item_of_a_family(benchmark: BenchmarkFixture, family: str) 
     questions, indices = load_questions(family, None, "train"), itertools.count()
     question = benchmark(lambda: questions[next(indices)])
     assert question.solution
+
+
+@real_data
+def test_time_to_load_all_rows(benchmark: BenchmarkFixture) -> None:
+    def load() -> int:
+        return sum(len(load_questions(ROWS, None, split)) for split in ("train", "test"))
+
+    assert benchmark(load) > 0
+
+
+@real_data
+def test_time_to_audit_all_rows(benchmark: BenchmarkFixture) -> None:
+    assert benchmark(lambda: audit(scan_path(ROWS)))

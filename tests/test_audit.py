@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import time
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -425,25 +424,6 @@ def test_the_findings_on_the_published_rows() -> None:
     )
     assert agreement["s2w"]["agree"] == agreement["s2w"]["checked"] - 5
     assert agreement["EAH_and_FE_Analysis"]["agree"] < agreement["EAH_and_FE_Analysis"]["checked"] / 2
-
-
-@real_data
-def test_an_audit_of_all_rows_is_quick() -> None:
-    start = time.perf_counter()
-    audit(scan_path(SHARED / "sciknoweval"))
-    assert time.perf_counter() - start < 20
-
-
-@real_data
-def test_loading_all_rows_is_quick() -> None:
-    """Under 2 s; the best of three on a busy machine."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        rows = sum(len(load_questions(SHARED / "sciknoweval", None, split)) for split in ("train", "test"))
-        seconds.append(time.perf_counter() - start)
-        assert rows == 4335
-    assert min(seconds) < 2
 
 
 @real_data

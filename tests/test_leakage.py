@@ -3,10 +3,10 @@
 import hashlib
 import importlib.util
 import json
-import time
 from pathlib import Path
 
 import pytest
+from growth import growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import choice_question, numeric_question
@@ -133,16 +133,7 @@ def test_any_text_gives_known_kinds(text):
     ["a ", "1 2 3 ", "The answer ", "ab", "((((", "aGVsbG8g", "B, ", "1,234,", "d-e-", "not ", "1/", "9"],
 )
 def test_time_is_linear(unit):
-    def seconds(size):
-        text = (unit * size)[:size]
-        best = []
-        for _ in range(3):
-            started = time.thread_time()  # whatever else the machine does
-            detect(THROW, text)
-            best.append(time.thread_time() - started)
-        return min(best)
-
-    assert seconds(60_000) / seconds(30_000) < 3
+    assert growth(lambda text: detect(THROW, text), unit, 30_000) < 3
 
 
 @pytest.mark.timeout(30)

@@ -20,6 +20,7 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
+from growth import growth
 from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
 
 from socratic_env import SocraticBatch, endpoint
@@ -607,16 +608,7 @@ def test_a_teachers_thoughts_never_reach_the_student(
 
 @pytest.mark.parametrize("unit", ["<think>", "</think>", "<think>x</think>"])
 def test_thoughts_are_removed_in_linear_time(unit: str) -> None:
-    def seconds(length: int) -> float:
-        text = unit * (length // len(unit))
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            without_thinking(text)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert seconds(4_000_000) < 3 * seconds(2_000_000) + 0.005
+    assert growth(without_thinking, unit, 2_000_000) < 3
 
 
 def test_the_deadline_covers_the_wait_for_a_slot(server: MisbehavingServer) -> None:
@@ -985,18 +977,11 @@ def test_the_rule_teacher_costs_nothing_and_repeats_itself(question: Question) -
     "unit", ["<reasoning>", "<reasoning>\n", "</reasoning>", "\n", "<reasoning></reasoning>"]
 )
 def test_diagnosis_takes_linear_time(unit: str) -> None:
-    def seconds(length: int) -> float:
-        text = unit * (length // len(unit)) + "<answer>\nZ\n</answer>"
-        attempt = answer(open_dialogue(SCIENCE[0]), text, Rules()).attempts[-1]
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            diagnose(SCIENCE[0], attempt)
-            times.append(time.perf_counter() - start)
-        return min(times)
+    def work(text: str) -> None:
+        reply = text + "<answer>\nZ\n</answer>"
+        diagnose(SCIENCE[0], answer(open_dialogue(SCIENCE[0]), reply, Rules()).attempts[-1])
 
-    assert seconds(800_000) < 3 * seconds(400_000) + 0.005
-    assert seconds(800_000) < 1
+    assert growth(work, unit, 400_000) < 3
 
 
 def test_the_rule_teacher_needs_a_table() -> None:
