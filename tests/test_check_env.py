@@ -16,6 +16,7 @@ from socratic_env import Question, SocraticEnv, Verdict
 from socratic_env.checks import check_env
 from socratic_env.errors import CheckError, TeacherError
 from socratic_env.verifiers import choice
+from socratic_env.wrappers import DiscreteView
 
 pytestmark = pytest.mark.timeout(120)
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
@@ -30,6 +31,12 @@ Step = tuple[str, float, bool, bool, dict[str, Any]]
 @pytest.mark.parametrize("entry", IDS, ids=lambda entry: entry.id)
 def test_every_id_passes(entry: Any) -> None:
     check_env(entry.id)
+
+
+def test_the_text_environment_of_a_view_is_checked_too() -> None:
+    check_env(DiscreteView(SocraticEnv(QUESTIONS)))
+    with pytest.raises(CheckError, match=r"^DiscreteView: info\['label'\] is the right answer"):
+        check_env(DiscreteView(TellsAnswer(QUESTIONS)))
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])

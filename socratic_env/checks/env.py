@@ -15,6 +15,7 @@ from socratic_env.checks.parts import Form
 from socratic_env.checks.steps import INFO, EnvExam
 from socratic_env.errors import CheckError
 from socratic_env.types import reply
+from socratic_env.wrappers import DiscreteView
 
 _ODD_REPLIES = ("", "\x00 \u200b \U0001f600", "\ud800", "{0} %s {{x.__class__}} <|im_end|>", "a" * 1_100_000)
 _SEEDS = range(8)
@@ -34,7 +35,8 @@ def check_env(
     lost and odd episodes; what ends an episode, and what a step after that does; no ground truth in what
     the student sees; `question_id`; equal episodes for equal seeds and actions; rendering and the spec.
     The teacher must be deterministic ("rule", a recorded one). A wrapper must leave the attribute
-    `question`, the current question, to be found by Gymnasium's `get_wrapper_attr`.
+    `question`, the current question, to be found by Gymnasium's `get_wrapper_attr`. Of a `DiscreteView`
+    Gymnasium's part is checked, and the text environment that it shows in full.
 
     Args:
         env: an id that `gymnasium.make` knows, or an environment, which is left open.
@@ -57,6 +59,12 @@ def check_env(
 
 
 def _check(exam: EnvExam, max_attempts: int | None, env_id: str | None) -> None:
+    if isinstance(view := exam.env.unwrapped, DiscreteView):
+        check_gymnasium(exam)
+        if env_id is not None:
+            check_spec(exam)
+        _check(EnvExam(view.env, exam.name, exam.form), max_attempts, None)
+        return
     if env_id is not None:
         check_needs_reset(exam)
     check_gymnasium(exam)
