@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -27,7 +30,20 @@ def make_engine(**settings: Any) -> Any:
     from vllm.platforms import current_platform
 
     whole = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
-    return LLM(disable_log_stats=True, use_tqdm_on_load=False, **whole | settings)
+    with _unlisted("llvmlite.binding.ffi"):
+        return LLM(disable_log_stats=True, use_tqdm_on_load=False, **whole | settings)
+
+
+@contextmanager
+def _unlisted(module: str) -> Iterator[None]:
+    """vLLM 0.32 for the CPU looks at every name in every loaded module, and fails over one in llvmlite, which
+    numba loads (and tianshou numba)."""
+    loaded = sys.modules.pop(module, None)
+    try:
+        yield
+    finally:
+        if loaded is not None:
+            sys.modules[module] = loaded
 
 
 class EngineLoop:

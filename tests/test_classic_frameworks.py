@@ -9,6 +9,9 @@ import pytest
 from scripted import choice_question, gauge
 
 from socratic_env.errors import ActionError
+from socratic_env.model_students import VLLMStudent
+from socratic_env.students import StudentRequest
+from socratic_env.teachers.base import run
 
 ROOT = Path(__file__).resolve().parents[1]
 ID = "SocraticSciKnow-Discrete-v0"
@@ -71,6 +74,23 @@ def test_a_batch_whose_first_infos_say_nothing_is_stored():
 def test_a_text_policy_wants_one_text_for_each_dialogue(wrong):
     with pytest.raises(ActionError, match=r"complete\(\) gave .* for 2 dialogues; it must give one str each"):
         collect(lambda texts: wrong, [choice_question()], 2, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+def test_a_language_model_collects(tiny_student):
+    """vLLM in the process of tianshou, which loads numba."""
+    engine = {"kv_cache_memory_bytes": 2**27, "block_size": 32, "enforce_eager": True}
+    student = VLLMStudent(tiny_student[2], max_tokens=16, max_model_len=256, engine=engine)
+
+    def complete(dialogues):
+        asked = [[{"role": "user", "content": text}] for text in dialogues]
+        return run(student.answer([StudentRequest(choice_question(), 0, said) for said in asked]))
+
+    statistics, kept = collect(complete, "concepts", envs=4, episodes=8, max_attempts=1)
+    run(student.close())
+    assert statistics.lens.tolist() == [1] * 8
+    assert all("<reasoning>" in reply for reply in kept.act)
 
 
 def example(name: str):
