@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.errors import unknown
 from socratic_env.room import Room
 from socratic_env.spaces import UnicodeText
 from socratic_env.teachers import TeacherSpec, from_spec
@@ -26,6 +28,10 @@ class Classroom(Room):
     """
 
     def __init__(self, *, teacher: TeacherSpec = "rule", **room: Any) -> None:
+        known = inspect.signature(Room).parameters
+        for name in room:
+            if name not in known:
+                raise unknown("argument", name, ("teacher", *known))
         super().__init__(**room)
         self.teacher: Teacher = from_spec(teacher)
         self._owns_teacher = not isinstance(teacher, Teacher)

@@ -6,6 +6,7 @@ Every message names the thing, the value that was given and the remedy.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 
 from gymnasium.error import ResetNeeded
 
@@ -84,6 +85,12 @@ class RecordingError(SocraticError, ValueError):
 
 class CheckError(SocraticError, AssertionError):
     """A part that a user wrote breaks its contract; the message names the remedy."""
+
+
+def check_count(name: str, value: object, kind: type[SocraticError] = ConfigurationError) -> None:
+    """Refuse a setting that is not a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+        raise kind(f"{name} is {value!r}; give a whole number of at least 1")
 
 
 def unknown(

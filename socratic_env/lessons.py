@@ -30,9 +30,7 @@ class Lessons:
 
     def __init__(self, room: Room, questions: QuestionSet, tracker: BatchStatistics | None) -> None:
         self.room, self.questions = room, questions
-        self._tracker: BatchStatistics | None = None
-        if tracker is not None:
-            self._share(tracker)
+        self._tracker = None if tracker is None else self._fitting(tracker)
         self._rolling = RollingStatistics(room.rules.max_attempts)
         self._dialogue: Dialogue | None = None
         self.reward_bounds = (0.0, 0.0)
@@ -56,16 +54,17 @@ class Lessons:
         `tracker` changes to another batch.
         """
         options = dict(options or {})
-        tracker, question_id = options.get("tracker"), options.get("question_id")
-        self.abandon()
+        tracker = self._tracker if options.get("tracker") is None else self._fitting(options["tracker"])
         if tracker is not None:
-            self._share(tracker)
-        if self._tracker is not None:
-            self._tracker.check_shared()
+            tracker.check_shared()
+        question_id = options.get("question_id")
+        named = None if question_id is None else self.questions.find(question_id)
+        drawn = self.questions.draw(generator)  # in any case, so that those after it stay the same
+        question = drawn if named is None else named
+        self.abandon()  # nothing is refused from here on
+        self._tracker = tracker
         if seeded:
             self._rolling = RollingStatistics(self.room.rules.max_attempts)
-        drawn = self.questions.draw(generator)
-        question = drawn if question_id is None else self.questions.find(question_id)
         self._dialogue, self.reward_bounds = self.room.open(question), (0.0, 0.0)
 
     def answer(self, text: str) -> None:
@@ -88,11 +87,11 @@ class Lessons:
             self._end(self._dialogue)
         self._dialogue = None
 
-    def _share(self, tracker: BatchStatistics) -> None:
+    def _fitting(self, tracker: BatchStatistics) -> BatchStatistics:
         if not isinstance(tracker, BatchStatistics):
             raise TrackerError(f"tracker is {tracker!r:.80}; give a BatchStatistics or None")
         tracker.check_fits(self.room.rules.max_attempts)
-        self._tracker = tracker
+        return tracker
 
     def _bounds(self, attempt: int) -> tuple[float, float]:
         if self._tracker is not None and self._tracker.batch_size is not None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Protocol
 
-from socratic_env.errors import ConfigurationError, TrackerError
+from socratic_env.errors import ConfigurationError, TrackerError, check_count
 
 ROLLING_WINDOW = 256
 """Ended episodes behind the estimate of a lone environment."""
@@ -54,11 +54,9 @@ class BatchStatistics:
     """
 
     def __init__(self, max_attempts: int, batch_size: int | None = None) -> None:
-        check_max_attempts(max_attempts)
-        if batch_size is not None and (
-            isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1
-        ):
-            raise TrackerError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
+        check_count("max_attempts", max_attempts)
+        if batch_size is not None:
+            check_count("batch_size", batch_size, TrackerError)
         self.max_attempts = max_attempts
         self.batch_size: int | None = batch_size
         self._made = [0] * max_attempts
@@ -234,7 +232,7 @@ class RollingStatistics:
     """
 
     def __init__(self, max_attempts: int, window: int = ROLLING_WINDOW) -> None:
-        check_max_attempts(max_attempts)
+        check_count("max_attempts", max_attempts)
         self.max_attempts = max_attempts
         self._ended: deque[tuple[bool, ...]] = deque()
         self._window = window
@@ -315,9 +313,3 @@ def schedule(spec: str) -> Schedule:
         if spec.startswith("constant:"):
             return _constant(spec.removeprefix("constant:"))
     raise ConfigurationError(f"unknown reward {spec!r}; use 'decay', 'full' or 'constant:0.5'")
-
-
-def check_max_attempts(value: int) -> None:
-    """Refuse a K that is not a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ConfigurationError(f"max_attempts is {value!r}; give a whole number of at least 1")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue, Rules
-from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.errors import ConfigurationError, check_count, unknown
 from socratic_env.leakage import detect
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.protocols import protocol as protocol_of
-from socratic_env.rewards import check_max_attempts, schedule
+from socratic_env.rewards import schedule
 from socratic_env.teachers import TeacherRequest
 from socratic_env.teachers.retry import RETRY_PROMPT
 from socratic_env.types import Guidance, Question, Usage
@@ -41,15 +41,11 @@ class Room:
         on_teacher_failure: str = "truncate",
         max_context_chars: int | None = None,
     ) -> None:
-        check_max_attempts(max_attempts)
+        check_count("max_attempts", max_attempts)
         if on_teacher_failure not in FAILURE_POLICIES:
             raise unknown("on_teacher_failure", on_teacher_failure, FAILURE_POLICIES)
-        if max_context_chars is not None and not (
-            isinstance(max_context_chars, int) and max_context_chars > 0
-        ):
-            raise ConfigurationError(
-                f"max_context_chars is {max_context_chars!r}; give a number of characters or None"
-            )
+        if max_context_chars is not None:
+            check_count("max_context_chars", max_context_chars)
         self.rules = Rules(int(max_attempts), _verifier(verifier), max_context_chars)
         self.protocol = protocol_of(protocol)
         self.schedule = schedule(reward)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from socratic_env.classroom import Classroom
-from socratic_env.dialogue import Dialogue, messages, open_dialogue
+from socratic_env.dialogue import Dialogue, cut, messages, open_dialogue
 from socratic_env.errors import ConfigurationError, StepError
 from socratic_env.questions import Exclude, Questions, QuestionSet, load_questions
 from socratic_env.rewards import RollingStatistics
@@ -71,6 +71,15 @@ class EpisodeStream:
             self._rolling.end_episode()
         pay = self.room.schedule
         return [pay(k + 1, means[k]) if right else 0.0 for k, right in enumerate(correct)]
+
+    def give_up(self, dialogue: Dialogue) -> Dialogue:
+        """The episode as its framework leaves it: before the end, it is cut, and counts with the attempts
+        that it made."""
+        if dialogue.stop is not None:
+            return dialogue
+        left = cut(dialogue)
+        self.settle(left)
+        return left
 
     def metrics(self, dialogue: Dialogue) -> dict[str, float]:
         """Numbers whose means over episodes are worth a curve.

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from socratic_env.batch import SocraticBatch
 from socratic_env.classroom import Classroom, text_space
-from socratic_env.errors import ActionError, ConfigurationError, StepError, TrackerError, unknown
+from socratic_env.errors import ActionError, ConfigurationError, StepError, TrackerError, check_count, unknown
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.questions import Exclude, Questions, load_questions
 from socratic_env.rewards import SMALL_BATCH, BatchStatistics
@@ -63,7 +63,9 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         max_context_chars: int | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if num_envs < 1 or rollouts_per_question < 1 or num_envs % rollouts_per_question:
+        for name, value in (("num_envs", num_envs), ("rollouts_per_question", rollouts_per_question)):
+            check_count(name, value)
+        if num_envs % rollouts_per_question:
             raise ConfigurationError(
                 f"num_envs={num_envs} rows cannot be split into groups of "
                 f"rollouts_per_question={rollouts_per_question}; make N a multiple of it"
@@ -123,6 +125,8 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         groups = self.num_envs // self.rollouts_per_question
         drawn = [self.questions.draw(generator) for generator in self._generators]
         if ids is not None:
+            if isinstance(ids, str) or not isinstance(ids, Sequence | np.ndarray):
+                raise ConfigurationError(f"question_ids is {ids!r:.80}; give a list of ids")
             if len(ids) not in (groups, self.num_envs):
                 raise ConfigurationError(
                     f"question_ids has {len(ids)} ids; give one for each of the {groups} groups or "

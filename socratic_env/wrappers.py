@@ -15,7 +15,7 @@ import numpy as np
 
 from socratic_env.env import SocraticEnv
 from socratic_env.errors import ActionError, ConfigurationError, QuestionError
-from socratic_env.types import Option, Usage, reply
+from socratic_env.types import Option, Question, Usage, reply
 
 NUMBERS = 6
 """Numbers of the question that are features; later ones are left out."""
@@ -174,12 +174,6 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
         """
         super().reset(seed=seed)
         _, info = self.env.reset(seed=seed, options=options)
-        question = self._base.question
-        if not 0 < len(question.options) <= self._choices:
-            raise QuestionError(
-                f"question {question.id!r} has {len(question.options)} options, and the view has "
-                f"{self._choices} choices; use multiple-choice questions, and choices= of the most options"
-            )
         self._tried = []
         return self._observe(info)
 
@@ -187,6 +181,7 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
         """One attempt: answer with the option at that place."""
         if action not in self.action_space:
             raise ActionError(f"the action is {action!r}; give a whole number 0..{self._choices - 1}")
+        self._question()
         choice = int(action)
         _, reward, terminated, truncated, info = self.env.step(reply("", string.ascii_uppercase[choice]))
         self._tried.append(choice)
@@ -201,8 +196,17 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
         """Close the text environment."""
         self.env.close()
 
-    def _observe(self, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    def _question(self) -> Question:
         question = self._base.question
+        if not 0 < len(question.options) <= self._choices:
+            raise QuestionError(
+                f"question {question.id!r} has {len(question.options)} options, and the view has "
+                f"{self._choices} choices; use multiple-choice questions, and choices= of the most options"
+            )
+        return question
+
+    def _observe(self, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        question = self._question()
         info = storable(info)
         observation = features(
             question.statement, question.options, self._tried, info["guidance"], self._choices

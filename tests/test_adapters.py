@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import skyrl_gym
-from scripted import says
+from scripted import says, wrong
 from skyrl_gym.envs import deregister
 from skyrl_gym.metrics import aggregate_for_environment
 from student_server import serve
@@ -91,6 +91,22 @@ def test_skyrl_pays_what_the_episodes_so_far_predict(register):
     # The last episodes have seen nearly the whole batch.
     _, rewards, _ = play(make(given[0]), given[0], questions[0], solved_at=2)
     assert rewards == [0.0, pytest.approx(exact, abs=0.02)]
+
+
+def test_skyrl_counts_episodes_that_are_left(register):
+    make = register(max_attempts=2, split="train", questions="concepts")
+    questions = load_questions("concepts")
+    given = rows(questions, 6)
+    play(make(given[0]), given[0], questions[0], solved_at=1)
+    left = make(given[1])
+    for _ in range(2):  # begun anew, then closed
+        left.init([])
+        left.step(wrong(questions[1]))
+    left.close()
+    left.close()
+    assert left.get_metrics()["attempts"] == 1
+    _, rewards, _ = play(make(given[2]), given[2], questions[2], solved_at=2)
+    assert rewards == [0.0, pytest.approx(1 / 4)]
 
 
 def test_skyrl_averages_the_metrics(register):

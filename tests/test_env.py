@@ -434,6 +434,30 @@ def test_an_abandoned_episode_is_closed(leave):
     assert tracker.bounds(3) == (0.5, 0.5)
 
 
+@pytest.mark.parametrize(
+    "options", [{"question_id": "none"}, {"tracker": 3}, {"tracker": BatchStatistics(2)}]
+)
+def test_a_refused_reset_leaves_the_episode_as_it_was(options):
+    tracker = BatchStatistics(3, batch_size=1)
+    env = make(tracker=tracker, max_attempts=3)
+    env.reset(seed=0)
+    play(env, False)
+    with pytest.raises(SocraticError):
+        env.reset(options=options)
+    play(env, True)
+    assert tracker.attempts == [1, 1, 0]
+
+
+@pytest.mark.parametrize("questions", ["procedural:easy", QUESTIONS], ids=["made on demand", "a list"])
+def test_a_pickled_environment_goes_on_alike(questions):
+    env = make(questions=questions)
+    env.reset(seed=0)
+    play(env, False)
+    twin = pickle.loads(pickle.dumps(env))
+    assert play(env, True) == play(twin, True)
+    assert env.reset() == twin.reset()
+
+
 def test_an_ended_episode_is_closed_once():
     tracker = BatchStatistics(3, batch_size=2)
     env = make(tracker=tracker, max_attempts=3, max_context_chars=1)
@@ -642,8 +666,10 @@ def test_hostile_actions_are_wrong_answers(action):
         ({"max_attempts": 0}, "0", "give a whole number of at least 1"),
         ({"max_attempts": 1.5}, "1.5", "give a whole number of at least 1"),
         ({"on_teacher_failure": "ignore"}, "'ignore'", "use one of: raise, retry_prompt, truncate"),
-        ({"max_context_chars": 0}, "0", "give a number of characters or None"),
-        ({"max_context_chars": "9k"}, "'9k'", "give a number of characters or None"),
+        ({"max_context_chars": 0}, "0", "give a whole number of at least 1"),
+        ({"max_context_chars": "9k"}, "'9k'", "give a whole number of at least 1"),
+        ({"max_context_chars": True}, "True", "give a whole number of at least 1"),
+        ({"questions": ""}, "''", "use one of: a path, arithmetic"),
     ],
     ids=str,
 )

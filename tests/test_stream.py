@@ -71,7 +71,28 @@ def test_settling_waits_for_the_end():
     assert stream.settle(cut(stream.open(QUESTIONS[0].id))) == []
 
 
-def test_unknown_questions_and_counts_are_refused():
+def test_episodes_that_are_given_up_count_with_their_attempts():
+    """As those that a lone environment leaves by `reset`."""
+    stream, env = EpisodeStream(max_attempts=2), SocraticEnv(max_attempts=2)
+    stream.settle(play(stream, QUESTIONS[0], 1))
+    env.reset(options={"question_id": QUESTIONS[0].id})
+    env.step(right(QUESTIONS[0]))
+    for question in (QUESTIONS[n] for n in range(1, 9)):
+        dialogue = asyncio.run(stream.step(stream.open(question.id), wrong(question)))
+        left = stream.give_up(dialogue)
+        assert (left.stop, stream.give_up(left)) == (StopReason.CONTEXT_LIMIT, left)
+        stream.give_up(stream.open(question.id))
+        env.reset(options={"question_id": question.id})
+        env.step(wrong(question))
+    late = play(stream, QUESTIONS[9], 2)
+    env.reset(options={"question_id": QUESTIONS[9].id})
+    paid = [env.step(attempt.text)[1] for attempt in late.attempts]
+    assert stream.settle(late) == paid == [0.0, pytest.approx(0.1)]
+
+
+def test_unknown_questions_arguments_and_counts_are_refused():
+    with pytest.raises(ConfigurationError, match=r"unknown argument 'techer'; use one of: .*teacher"):
+        EpisodeStream(techer="rule")
     stream = EpisodeStream()
     with pytest.raises(QuestionError, match="no question 'x'"):
         stream.open("x")

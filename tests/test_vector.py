@@ -232,6 +232,12 @@ def test_question_ids_for_groups_and_for_rows():
     assert env.reset(options={"question_ids": each})[1]["question_id"].tolist() == each
 
 
+@pytest.mark.parametrize("ids", ["q0", 3])
+def test_question_ids_must_be_a_list(ids):
+    with pytest.raises(ConfigurationError, match=f"question_ids is {ids!r}; give a list"):
+        make().reset(options={"question_ids": ids})
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 9])
 def test_a_wrong_number_of_question_ids_is_named(count):
     env = make(rollouts_per_question=2)
@@ -329,7 +335,15 @@ def test_a_small_batch_is_fine_where_nothing_decays(kwargs):
         make(num_envs=2, **kwargs)
 
 
-@pytest.mark.parametrize(("rows", "group"), [(8, 3), (8, 16), (8, 0), (0, 1), (-8, 1)])
+@pytest.mark.parametrize("arguments", [{"num_envs": v} for v in (0, -8, 8.0, "8", True)], ids=str)
+def test_a_number_of_rows_that_cannot_be_is_named(arguments):
+    with pytest.raises(ConfigurationError, match=r"num_envs is .*; give a whole number of at least 1"):
+        make(**arguments)
+    with pytest.raises(ConfigurationError, match=r"rollouts_per_question is .*; give a whole number"):
+        make(rollouts_per_question=arguments["num_envs"])
+
+
+@pytest.mark.parametrize(("rows", "group"), [(8, 3), (8, 16)])
 def test_rows_that_cannot_be_grouped_are_named(rows, group):
     with pytest.raises(ConfigurationError, match=f"num_envs={rows} .*rollouts_per_question={group}; make N"):
         make(num_envs=rows, rollouts_per_question=group)

@@ -129,6 +129,8 @@ def test_questions_without_fitting_options_are_refused():
         view = discrete(questions=[question])
         with pytest.raises(QuestionError, match=f"{question.id!r} has {count} options.* 4 choices; use"):
             view.reset(seed=0)
+        with pytest.raises(QuestionError, match="has"):
+            view.step(0)
     assert (
         discrete(5, questions=[choice_question("q", letters="ABCDE")]).reset(seed=0)[1]["action_mask"].all()
     )

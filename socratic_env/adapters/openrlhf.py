@@ -19,7 +19,6 @@ feedback, and the feedback is the chat template's text between two replies.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -38,14 +37,14 @@ class SocraticInstance(AgentInstanceBase):
 
     async def reset(self, states: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """The question as the chat template writes it."""
-        self._dialogue = self._stream.open(states["label"])
-        prompt = self._chat.prompt(messages(self._dialogue))
+        self.dialogue = self._stream.open(states["label"])
+        prompt = self._chat.prompt(messages(self.dialogue))
         return {**states, "observation": self._words(prompt)}
 
     async def step(self, state_dict: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """One attempt: guidance, or the end with the episode's reward."""
         text = state_dict["action_text"].removesuffix(self._chat.tokenizer.eos_token)
-        self._dialogue = dialogue = await self._stream.step(self._dialogue, text)
+        self.dialogue = dialogue = await self._stream.step(self.dialogue, text)
         done = dialogue.stop is not None
         reward = self._stream.settle(dialogue)[-1] if done else 0.0
         correct = dialogue.attempts[-1].verdict.correct
@@ -90,8 +89,10 @@ class SocraticExecutor(MultiTurnAgentExecutor):
         images: Any = None,
     ) -> dict[str, Any]:
         """One rollout, as MultiTurnAgentExecutor makes it."""
-        self.agent_instance_cls = functools.partial(SocraticInstance, self._stream, Chat(hf_tokenizer))
+        instance = SocraticInstance(self._stream, Chat(hf_tokenizer))
+        self.agent_instance_cls = lambda: instance  # called before anything is awaited
         response: dict[str, Any] = await super().execute(
             prompt, label, sampling_params, max_length, hf_tokenizer, llm_engine, images
         )
+        self._stream.give_up(instance.dialogue)  # no room for another reply
         return response

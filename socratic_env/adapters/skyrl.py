@@ -56,6 +56,7 @@ class SocraticTextEnv(BaseTextEnv):
 
     def init(self, prompt: list[Message]) -> tuple[list[Message], dict[str, Any]]:  # noqa: ARG002
         """The question as chat messages. `prompt`, the dataset's, is not read."""
+        self.close()
         self._dialogue, self.turns = self._stream.open(self._question_id), 0
         return messages(self._dialogue), {"question_id": self._question_id}
 
@@ -75,6 +76,11 @@ class SocraticTextEnv(BaseTextEnv):
         return BaseTextEnvStepOutput(
             observations=observations, reward=reward, done=done, metadata=metadata, postprocessed_action=None
         )
+
+    def close(self) -> None:
+        """End the episode; left before its end, it counts with the attempts it made."""
+        if self._dialogue is not None:
+            self._dialogue = self._stream.give_up(self._dialogue)
 
     def get_metrics(self) -> dict[str, float]:
         """`solved_within_k`, `attempts` and `truncated` of this episode; SkyRL averages them."""

@@ -4,7 +4,10 @@ verifiers finds environments as installed packages; `examples/verifiers_socratic
 
     pip install ./examples/verifiers_socratic
     vf-eval verifiers-socratic -n 16 -r 4 --model NAME --client.base-url http://127.0.0.1:8000/v1 \\
-        --env.max-attempts 3 --env.student.runtime.type subprocess
+        --env.max-attempts 3 --env.student.runtime.type subprocess --no-push
+
+It runs its chat program with uv, which the extra `verifiers` installs; without `--no-push` it uploads traces
+where it finds a key of its hub.
 
 Credit: each attempt's own reward is recorded as `attempt_k`; verifiers sums them into the reward of the
 trace, so a trainer credits the whole trajectory with it. Episodes run at the same time and none knows

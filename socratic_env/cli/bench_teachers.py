@@ -15,11 +15,10 @@ from rich.table import Table
 from socratic_env.bench import Prices, Run, draw_questions, report, run_variant
 from socratic_env.bench_report import need_matplotlib, page, paired
 from socratic_env.cli.shared import name_of, progress_bar, spec_of
-from socratic_env.errors import ConfigurationError, StudentError
+from socratic_env.errors import ConfigurationError, StudentError, check_count
 from socratic_env.pages import shares
 from socratic_env.protocols import TeachingProtocol, protocol, protocols
 from socratic_env.questions import load_questions
-from socratic_env.rewards import check_max_attempts
 from socratic_env.students import Habits, Student, student_from_spec
 from socratic_env.teachers.base import run
 from socratic_env.types import Question
@@ -70,7 +69,7 @@ def main(arguments: list[str]) -> int:
     for name in ("number", "rollouts", "resamples"):
         if getattr(options, name) < 1:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; give at least 1")
-    check_max_attempts(options.max_attempts)
+    check_count("max_attempts", options.max_attempts)
     if options.html is not None:
         need_matplotlib()
     asked = draw_questions(

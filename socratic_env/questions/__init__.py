@@ -46,7 +46,7 @@ def load_questions(
             return _whole(ProceduralSet(family, domain, split, level or None), skip)
         if spec == "sciknoweval":
             return load_hub(domain, split, skip)
-        if "/" not in spec and "." not in spec and not Path(spec).exists():
+        if not spec or ("/" not in spec and "." not in spec and not Path(spec).exists()):
             raise unknown("questions", spec, (*TEMPLATES, "sciknoweval", "a path"))
     if isinstance(spec, str | Path):
         return load_path(spec, domain, split, skip)

@@ -14,7 +14,7 @@ from scripted import says
 
 from agents.students import TinyStudent, make_tokenizer, sample_texts
 from socratic_env.adapters.openrlhf import SocraticExecutor, SocraticInstance
-from socratic_env.errors import QuestionError
+from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.questions import load_questions
 
 QUESTIONS = load_questions("concepts")
@@ -118,10 +118,13 @@ def test_episodes_may_overlap(executor, tokenizer):
 
 
 def test_an_episode_without_room_for_another_reply_ends(executor, tokenizer):
+    asyncio.run(episode(executor, tokenizer, QUESTIONS[1], 1))
     response, engine = asyncio.run(episode(executor, tokenizer, QUESTIONS[0], 3, max_length=45))
     assert 1 <= len(engine.calls) < 3
     assert response["reward"] == 0.0
     assert response["extra_logs"]["attempts"] == len(engine.calls)
+    paid, _ = asyncio.run(episode(executor, tokenizer, QUESTIONS[2], 2))
+    assert paid["reward"] == pytest.approx(1 / 3), "the episode that was left counts"
 
 
 def test_a_label_must_be_a_question(executor, tokenizer):
@@ -133,5 +136,5 @@ def test_a_label_must_be_a_question(executor, tokenizer):
 
 
 def test_unknown_arguments_are_refused():
-    with pytest.raises(TypeError, match="techer"):
+    with pytest.raises(ConfigurationError, match=r"unknown argument 'techer'; use one of: .*teacher"):
         SocraticExecutor(techer="rule")

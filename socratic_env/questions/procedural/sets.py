@@ -17,6 +17,7 @@ class ProceduralSet(QuestionSet):
     """The items of a family, interleaved by template; a million for each."""
 
     def __init__(self, family: str, domain: str | None, split: str, level: str | None = None) -> None:
+        self._made_of = (family, domain, split, level)
         templates = TEMPLATES[family].values()
         self._templates = [t for t in templates if domain is None or t.domain == domain]
         self._split = split
@@ -31,6 +32,9 @@ class ProceduralSet(QuestionSet):
                 raise unknown(f"level of questions {family!r}:", level, levels, QuestionError)
             self._templates = [t for t in self._templates if level in t.draws]
         self._level = level
+
+    def __reduce__(self) -> tuple[type[ProceduralSet], tuple[str, str | None, str, str | None]]:
+        return ProceduralSet, self._made_of  # templates are modules, which cannot be pickled
 
     def __len__(self) -> int:
         return len(self._templates) * _ITEMS_PER_TEMPLATE
