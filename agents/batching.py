@@ -69,8 +69,8 @@ class Batch:
     no padding fills.
 
     ids_BT: token ids. predicts_BT: True at positions whose *next* token is a target. targets_N: the
-    target ids, row by row. mask_BT: 1 where a row has a token, or None if packed. positions_BT:
-    places within each row, which begin anew at 0, or None if padded.
+    target ids (or what else is read there), row by row. mask_BT: 1 where a row has a token, or None if
+    packed. positions_BT: places within each row, which begin anew at 0, or None if padded.
     """
 
     ids_BT: torch.Tensor

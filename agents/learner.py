@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ from agents.batching import (
 from agents.config import TrainConfig
 from agents.losses import policy_loss, token_weights, truncated_importance_weights
 from agents.records import Sample
-from agents.sdpo import divergence, move_average, sdpo_loss
+from agents.sdpo import divergence, move_average, sdpo_loss, shortened, shortlist
 from agents.weights import add_lora, full_weights
 from socratic_env.errors import SocraticError
 
@@ -105,21 +106,29 @@ class Learner:
         logps_old, entropies = self._old_statistics(samples)
         rows_in = [i for i, prompt in enumerate(prompts) if prompt is not None]
 
+        # Both are read at the temperature that sampled, as logp_old was.
         def read(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return torch.log_softmax(logits_NV, dim=-1), targets_N
+            logps_NV = torch.log_softmax(logits_NV / self.config.temperature, dim=-1)
+            index_NK = shortlist(logps_NV, settings.top_k)
+            logps_N = logps_NV.gather(-1, targets_N[:, None]).squeeze(-1)
+            return shortened(logps_NV, index_NK), index_NK, logps_N
+
+        def read_teacher(logits_NV: torch.Tensor, index_NK: torch.Tensor) -> tuple[torch.Tensor]:
+            logps_NV = torch.log_softmax(logits_NV / self.config.temperature, dim=-1)
+            return (shortened(logps_NV, index_NK),)
 
         def micro_loss(rows: list[Chain], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             flat = _flat(rows)
-            logps_NV, targets_N = self._score(self.scorer, self._batch(samples, rows), read)
+            student_NK, index_NK, logps_N = self._score(self.scorer, self._batch(samples, rows), read)
             shown = self._arranged([Row.of(prompts[i] or [], samples[i].response) for i in flat])
-            with torch.no_grad():
-                teacher_NV, _ = self._score(teacher, shown, read)
-            away_N = divergence(logps_NV, teacher_NV, settings.alpha, settings.top_k)
-            logps_N = logps_NV.gather(-1, targets_N[:, None]).squeeze(-1)
+            with torch.no_grad():  # the same tokens in the same order
+                (teacher_NK,) = self._score(teacher, replace(shown, targets_N=index_NK), read_teacher)
+            away_N = divergence(student_NK, teacher_NK, settings.alpha)
             old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
             return sdpo_loss(away_N, logps_N, old_N, weights_N), (logps_N.detach() - old_N).exp()
 
         metrics = self._pass(samples, rows_in, micro_loss)
+        move_average(teacher.parameters(), self.scorer.parameters(), settings.ema_rate)
         metrics["distilled"] = len(rows_in) / len(samples)  # share of attempts with a demonstration
         return metrics | self._sampling_metrics(samples, logps_old, entropies)
 
@@ -203,9 +212,6 @@ class Learner:
         self._check_finite("gradient's norm", float(parallel.whole(norm)))
         self.optimizer.step()
         self.schedule.step()
-        if self.self_teacher is not None:
-            rate = self.config.distillation.ema_rate
-            move_average(self.self_teacher.parameters(), self.scorer.parameters(), rate)
         return {
             "loss": total,
             "grad_norm": float(parallel.whole(norm)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
@@ -17,6 +18,9 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
+_PATIENCE = timedelta(days=7)
+_control: Any = None
+"""The group in which objects travel, on the CPU: the others wait there for as long as rank 0 plays."""
 
 
 def start() -> torch.device:
@@ -26,8 +30,10 @@ def start() -> torch.device:
     else:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
+    global _control
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     return device
 
 
@@ -87,7 +93,7 @@ def union(parts: Mapping[int, Any]) -> dict[int, Any]:
     if size() == 1:
         return dict(parts)
     gathered: list[Any] = [None] * size()
-    dist.all_gather_object(gathered, dict(parts))
+    dist.all_gather_object(gathered, dict(parts), group=_control)
     return {key: value for part in gathered for key, value in part.items()}
 
 
@@ -95,7 +101,7 @@ def shared(value: Any = None) -> Any:
     """Rank 0's value, in every process."""
     box = [value]
     if size() > 1:
-        dist.broadcast_object_list(box)
+        dist.broadcast_object_list(box, group=_control)
     return box[0]
 
 

@@ -34,7 +34,7 @@ class Distillation:
     top_k: int = 100
     """The student's most likely tokens that are compared; all others make one bucket."""
     ema_rate: float = 0.05
-    """How far the self-teacher moves towards the student after each optimizer step."""
+    """How far the self-teacher moves towards the student after each batch."""
 
 
 def demonstrations(samples: Sequence[Sample], texts: Sequence[str]) -> list[str | None]:
@@ -61,19 +61,28 @@ def teacher_messages(question: Question, solution: str) -> list[Message]:
     return [*out, {"role": "user", "content": content}]
 
 
-def divergence(
-    student_logps_NV: torch.Tensor, teacher_logps_NV: torch.Tensor, alpha: float, top_k: int
-) -> torch.Tensor:
+def shortlist(logps_NV: torch.Tensor, top_k: int) -> torch.Tensor:
+    """index_NK: the `top_k` most likely tokens of each row; all where there are no more."""
+    return logps_NV.detach().topk(min(top_k, logps_NV.shape[-1]), dim=-1).indices
+
+
+def shortened(logps_NV: torch.Tensor, index_NK: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the tokens in the shortlist and, last, of all others together, if any."""
+    kept = logps_NV.gather(-1, index_NK)
+    if index_NK.shape == logps_NV.shape:
+        return kept
+    smallest = torch.finfo(logps_NV.dtype).tiny
+    tail = (1 - kept.exp().sum(-1, keepdim=True)).clamp(min=smallest).log()
+    return torch.cat([kept, tail], dim=-1)
+
+
+def divergence(student_NK: torch.Tensor, teacher_NK: torch.Tensor, alpha: float) -> torch.Tensor:
     """D_N = (1 - alpha) KL(S || M) + alpha KL(T || M), M = (1 - alpha) S + alpha T, for each token.
 
-    alpha = 0 gives KL(T || S), alpha = 1 gives KL(S || T). Both distributions are reduced to the
-    student's `top_k` most likely tokens and one bucket for all others. No gradient goes through T.
+    alpha = 0 gives KL(T || S), alpha = 1 gives KL(S || T). The log-probabilities are over all tokens,
+    or over the same `shortlist`. No gradient goes through T.
     """
-    vocabulary = student_logps_NV.shape[-1]
-    student, teacher = student_logps_NV, teacher_logps_NV.detach()
-    if top_k < vocabulary:
-        index = student.detach().topk(top_k, dim=-1).indices
-        student, teacher = (_with_tail(logps, index) for logps in (student, teacher))
+    student, teacher = student_NK, teacher_NK.detach()
     if alpha == 0.0:
         return full_kl(teacher, student)
     if alpha == 1.0:
@@ -96,11 +105,3 @@ def move_average(teacher: Iterable[torch.Tensor], student: Iterable[torch.Tensor
     """teacher <- (1 - rate) teacher + rate student, in place."""
     for held, new in zip(teacher, student, strict=True):
         held.lerp_(new.to(held), rate)
-
-
-def _with_tail(logps_NV: torch.Tensor, index_NK: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of the chosen tokens and, last, of all others together."""
-    kept = logps_NV.gather(-1, index_NK)
-    smallest = torch.finfo(logps_NV.dtype).tiny
-    tail = (1 - kept.exp().sum(-1, keepdim=True)).clamp(min=smallest).log()
-    return torch.cat([kept, tail], dim=-1)

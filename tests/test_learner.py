@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from agents import batching
-from agents.batching import Row, chains, micro_batches, packed, padded, token_statistics
+from agents.batching import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
 from agents.learner import Learner, NonFiniteError
 from agents.presets import PRESETS
 from agents.records import Sample
+from agents.sdpo import Distillation
 
 CONFIG = replace(PRESETS["tiny"], questions_per_minibatch=2, warmup=1)
 
@@ -170,6 +171,44 @@ def test_a_large_vocabulary_is_read_in_parts(tiny_student, monkeypatch):
     parts, found = gradient_of(tiny_student[0], dialogues())
     same_gradients(expected, found)
     assert parts["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
+
+
+def distilled(model, questions_per_minibatch=32, **settings):
+    """(metrics, student, self-teacher) after SDPO's pass over a batch."""
+    config = replace(
+        CONFIG, algorithm="sdpo", max_attempts=1, questions_per_minibatch=questions_per_minibatch, **settings
+    )
+    learner = Learner(copy.deepcopy(model), pad=0, config=config)
+    given = samples()
+    prompts = [sample.prompt[::-1] * 3 if i % 4 else None for i, sample in enumerate(given)]
+    metrics = learner.distil(given, prompts)
+    states = (dict(scorer.named_parameters()) for scorer in (learner.scorer, learner.self_teacher))
+    return metrics, *states
+
+
+def test_self_distillation_reads_at_the_temperature_that_sampled(tiny_student):
+    metrics, *_ = distilled(tiny_student[0], temperature=0.5)
+    assert metrics["ratio_min"] == pytest.approx(1, abs=1e-4)
+    assert metrics["ratio_max"] == pytest.approx(1, abs=1e-4)
+    assert metrics["loss"] > 0
+
+
+@pytest.mark.parametrize("top_k", [5, 10**6])
+def test_self_distillation_reads_a_large_vocabulary_in_parts(tiny_student, monkeypatch, top_k):
+    settings = {"distillation": Distillation(top_k=top_k)}
+    metrics, *_ = distilled(tiny_student[0], **settings)
+    monkeypatch.setattr(batching, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
+    parts, *_ = distilled(tiny_student[0], **settings)
+    assert parts["loss"] == pytest.approx(metrics["loss"], rel=1e-3)
+    assert parts["grad_norm"] == pytest.approx(metrics["grad_norm"], rel=1e-3)
+
+
+def test_the_self_teacher_moves_once_a_batch(tiny_student):
+    before = dict(Scorer(tiny_student[0]).named_parameters())
+    metrics, student, teacher = distilled(tiny_student[0], questions_per_minibatch=1, lr=1e-2)
+    assert metrics["ratio_max"] > 1.001, "there were several steps"
+    for name, weight in before.items():
+        torch.testing.assert_close(teacher[name].data, torch.lerp(weight, student[name], 0.05).data, msg=name)
 
 
 def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_student, tmp_path):

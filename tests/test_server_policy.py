@@ -280,6 +280,19 @@ def test_one_deadline_for_all_tries(server: StudentServer, policy_of: Callable[.
     assert eventually(lambda: server.active == 0)
 
 
+def test_the_wait_for_a_connection_is_not_counted(
+    server: StudentServer, policy_of: Callable[..., ServerPolicy]
+) -> None:
+    policy = policy_of(server, deadline_s=1.0, connections=2)
+
+    async def slow(body: dict[str, Any], times: int) -> Reply:
+        await asyncio.sleep(0.3)
+        return completion(body)
+
+    server.changed["/v1/completions"] = slow
+    assert len(policy.generate([[4]] * 12, Sampling(), seed=0)) == 12
+
+
 def test_connections_are_bounded_and_cancelling_leaves_no_request(
     server: StudentServer, policy_of: Callable[..., ServerPolicy]
 ) -> None:

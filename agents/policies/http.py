@@ -43,16 +43,17 @@ class Servers:
 
     Args:
         urls: such as "http://127.0.0.1:8001", without a path.
-        deadline_s: total seconds of one request: its wait for a connection, all tries and pauses.
+        deadline_s: total seconds of one request, with all tries and pauses, once it has a connection.
         retries: further tries after connection faults, 429 and 5xx, of requests that may be repeated.
         connections: most connections at once.
     """
 
     def __init__(
-        self, urls: Sequence[str], deadline_s: float = 600.0, retries: int = 4, connections: int = 512
+        self, urls: Sequence[str], deadline_s: float = 3600.0, retries: int = 4, connections: int = 512
     ) -> None:
         self.urls = tuple(url.rstrip("/") for url in urls)
-        self._deadline_s, self._retries, self._connections = deadline_s, retries, connections
+        self._deadline_s, self._retries = deadline_s, retries
+        self._slots = asyncio.Semaphore(connections)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, server: int, path: str) -> Any:
@@ -89,7 +90,7 @@ class Servers:
         url, pause = self.urls[server] + path, _FIRST_PAUSE_S
         fault: StudentError | None = None
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with self._slots, asyncio.timeout(self._deadline_s):
                 for tries_left in range(retries, -1, -1):
                     try:
                         return await self._once(method, url, body)
@@ -123,7 +124,7 @@ class Servers:
         if self._session is None:
             # None is used twice: servers close idle ones, and those of a request that failed, and a
             # step of a weight update that finds its connection closed may not just be sent again.
-            connector = aiohttp.TCPConnector(limit=self._connections, force_close=True)
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self._session

@@ -1,0 +1,31 @@
+"""Several processes: what they say to each other."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WAITS = """
+import time
+from datetime import timedelta
+from torch.distributed import distributed_c10d
+distributed_c10d.default_pg_timeout = timedelta(seconds=1)  # half an hour for gloo, ten minutes for NCCL
+from agents import parallel
+parallel.start()
+if parallel.rank() == 0:
+    time.sleep(3)
+print("said", parallel.shared("the weather" if parallel.rank() == 0 else None))
+parallel.stop()
+"""
+
+
+@pytest.mark.slow
+def test_the_others_wait_as_long_as_the_first_plays(tmp_path):
+    script = tmp_path / "waits.py"
+    script.write_text(WAITS)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*launch, script], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("said the weather") == 2
