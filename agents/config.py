@@ -115,7 +115,7 @@ class TrainConfig:
     eval_every: int = 10
     """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
     eval_questions: int = 256
-    """Held-out questions of an evaluation."""
+    """Held-out questions of an evaluation, all different; where there are fewer, all of them."""
     eval_samples: int = 4
     """Samples of each of them (greedy needs one)."""
     eval_temperature: float | None = None

@@ -15,6 +15,7 @@ from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
 from socratic_env.evaluation import Evaluation, grouped, summary
+from socratic_env.exam import exam_questions
 from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
@@ -27,7 +28,11 @@ def evaluation_of(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:
 class Evaluator:
     """Evaluates the policy sampled and greedy, with the statistics of `socratic_env.evaluation`.
 
+    The questions are `config.eval_questions` different ones, the same each time; all of them where there
+    are fewer.
+
     Args:
+        make_env: (split, questions, samples of each) -> their environment.
         distance: of the student from a reference model, measured on the sampled responses, if wanted.
     """
 
@@ -42,17 +47,19 @@ class Evaluator:
     ) -> None:
         self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
         self._distance = distance
+        one_each = make_env("test", config.eval_questions, 1)
+        _, self._asked = exam_questions(one_each.questions, config.eval_questions, self._seed)
+        if len(self._asked) < config.eval_questions:
+            one_each.close()
+            one_each = make_env("test", len(self._asked), 1)
+        temperature = config.temperature if config.eval_temperature is None else config.eval_temperature
         longest = config.max_response_tokens
         self._ways = {
             "sampled": (
-                make_env("test", config.eval_questions, config.eval_samples),
-                Sampling(
-                    config.temperature if config.eval_temperature is None else config.eval_temperature,
-                    config.eval_top_p,
-                    longest,
-                ),
+                make_env("test", len(self._asked), config.eval_samples),
+                Sampling(temperature, config.eval_top_p, longest),
             ),
-            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
+            "greedy": (one_each, Sampling(0.0, max_tokens=longest)),
         }
 
     def __call__(self, step: int) -> dict[str, Evaluation]:
@@ -62,10 +69,9 @@ class Evaluator:
         metrics: dict[str, float] = {}
         tokens = 0
         for way, (env, sampling) in self._ways.items():
-            batch = rollout(env, self._policy, self._chat, sampling, self._seed)
+            batch = self._play(env, sampling)
             result = results[way] = evaluation_of(env, batch)
-            domains = [episode.question.domain for episode in batch.episodes[:: env.rollouts_per_question]]
-            metrics |= evaluation_metrics(way, result, domains)
+            metrics |= evaluation_metrics(way, result, [question.domain for question in self._asked])
             tokens += batch.tokens
             self._log.evaluation(step, way, result)
             if self._distance is not None and way == "sampled":
@@ -79,6 +85,10 @@ class Evaluator:
         """Close the evaluation's environments."""
         for env, _ in self._ways.values():
             env.close()
+
+    def _play(self, env: SocraticVectorEnv, sampling: Sampling) -> RolloutBatch:
+        ids = [question.id for question in self._asked]
+        return rollout(env, self._policy, self._chat, sampling, self._seed, ids)
 
     def _usage(self) -> Usage:
         return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
