@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agents.config import TrainConfig
@@ -14,7 +14,8 @@ from agents.rollout import rollout
 from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
-from socratic_env.evaluation import Evaluation, grouped, summary
+from socratic_env.eval_report import result_of
+from socratic_env.evaluation import Evaluation
 from socratic_env.exam import exam_questions
 from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
@@ -48,7 +49,7 @@ class Evaluator:
         self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
         self._distance = distance
         one_each = make_env("test", config.eval_questions, 1)
-        _, self._asked = exam_questions(one_each.questions, config.eval_questions, self._seed)
+        self._known, self._asked = exam_questions(one_each.questions, config.eval_questions, self._seed)
         if len(self._asked) < config.eval_questions:
             one_each.close()
             one_each = make_env("test", len(self._asked), 1)
@@ -71,9 +72,10 @@ class Evaluator:
         for way, (env, sampling) in self._ways.items():
             batch = self._play(env, sampling)
             result = results[way] = evaluation_of(env, batch)
-            metrics |= evaluation_metrics(way, result, [question.domain for question in self._asked])
+            found = result_of(result, self._asked, self._known)
+            metrics |= evaluation_metrics(way, found)
             tokens += batch.tokens
-            self._log.evaluation(step, way, result)
+            self._log.evaluation(step, way, result, found)
             if self._distance is not None and way == "sampled":
                 metrics |= self._distance(batch.samples)
         metrics |= teacher_metrics(usage, self._usage())
@@ -94,25 +96,24 @@ class Evaluator:
         return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
 
 
-def evaluation_metrics(way: str, result: Evaluation, domains_Q: list[str]) -> dict[str, float]:
-    """The metrics of one way of sampling, each with `_low` and `_high` of its interval.
+def evaluation_metrics(way: str, found: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of one way of sampling from its `result_of`, each with `_low` and `_high` of its interval.
 
     unassisted: avg@n of attempt 1; pass_k: pass@k of attempt 1, k above 1; guided: solved within all
     attempts; within_k: within k, where that is neither 1 nor all; correction_rate: of attempt 2;
     correction_rate_k: of later ones; unassisted_<domain>, guided_<domain>: where there are several.
+    Sub-tasks, which are many, stand in `evaluations.jsonl` only.
     """
-    found = summary(result)
-    last = str(result.max_attempts)
-    named = {"unassisted": found["unassisted"], "guided": found["guided"][last]}
-    named |= {f"pass_{k}": metric for k, metric in found["pass_at"].items() if k != "1"}
-    named |= {f"within_{k}": metric for k, metric in found["guided"].items() if k not in ("1", last)}
-    for k, metric in found["correction_rate"].items():
+    whole, domains = found["all"], found["domains"]
+    last = max(whole["guided"], key=int)
+    named = {"unassisted": whole["unassisted"], "guided": whole["guided"][last]}
+    named |= {f"pass_{k}": metric for k, metric in whole["pass_at"].items() if k != "1"}
+    named |= {f"within_{k}": metric for k, metric in whole["guided"].items() if k not in ("1", last)}
+    for k, metric in whole["correction_rate"].items():
         named["correction_rate" if k == "2" else f"correction_rate_{k}"] = metric
-    groups = grouped(domains_Q)
-    for domain, questions in groups.items() if len(groups) > 1 else ():
-        part = summary(result.select(questions), pass_k=())
-        named[f"unassisted_{domain}"] = part["unassisted"]
-        named[f"guided_{domain}"] = part["guided"][last]
+    for part in domains if len(domains) > 1 else ():
+        named[f"unassisted_{part['domain']}"] = part["unassisted"]
+        named[f"guided_{part['domain']}"] = part["guided"][last]
     return dict(pair for name, metric in named.items() for pair in _numbers(f"{way}_{name}", metric))
 
 

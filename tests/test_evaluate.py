@@ -9,7 +9,7 @@ import pytest
 
 from agents.evaluate import Evaluator
 from agents.presets import PRESETS
-from agents.records import Completion, Sampling
+from agents.records import Completion
 from agents.runlog import RunLog, read_lines
 from agents.trainer import make_env
 from socratic_env.chat import Chat
@@ -77,3 +77,31 @@ def test_no_question_is_asked_twice(evaluated, wanted, asked):
         prompts = [prompt for prompt, sampling in policy.asked if (sampling.temperature == 0) is greedy]
         assert sorted(Counter(prompts).values()) == [samples] * asked
     assert [len(r["accuracy"]["1"]) for r in read_lines(folder / "evaluations.jsonl")] == [asked, asked]
+
+
+def test_sub_tasks_stand_beside_their_best_blind_rule(evaluated):
+    """As in `socratic eval`; in the metrics there are the domains only."""
+    results, _, folder = evaluated(max_attempts=1)
+    for record in read_lines(folder / "evaluations.jsonl"):
+        parts = {part["subtask"]: part for part in record["subtasks"]}
+        assert [(part["domain"], part["questions"]) for part in record["domains"]] == [
+            ("biology", 2), ("physics", 4),
+        ]  # fmt: skip
+        for name, rows in (("cells", ROWS[4:]), ("motion", ROWS[:4])):
+            right = sum(row["answer"] == "A" for row in rows) / len(rows)
+            assert parts[name]["unassisted"]["value"] == right
+            assert parts[name]["blind"]["accuracy"] >= right
+            assert parts[name]["blind"]["chance"] == pytest.approx(1 / 3)
+        assert record["all"]["unassisted"]["value"] == results[record["way"]].accuracy()
+    (metrics,) = read_lines(folder / "metrics.jsonl")
+    assert metrics["sampled_unassisted_physics"] == 0.5
+    assert not any("motion" in name for name in metrics)
+
+
+def test_blind_rules_are_scored_on_questions_that_were_not_asked_too(evaluated):
+    _, _, folder = evaluated(eval_questions=2, max_attempts=1)
+    all_rows = {"motion": 4, "cells": 2}
+    for record in read_lines(folder / "evaluations.jsonl"):
+        assert record["all"]["questions"] == 2
+        for part in record["subtasks"]:
+            assert part["blind"]["rows"] == all_rows[part["subtask"]]
