@@ -124,7 +124,7 @@ class TrainConfig:
     """Of these samples: they are drawn from the most likely tokens that have this share together."""
     kl_reference: str | None = None
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
-    the student's KL divergence from it (Figure 6), on at most 256 of its sampled responses."""
+    the student's KL divergence from it (Figure 6), on at most 256 responses sampled as in training."""
     seed: int = 0
     """Of the student, the questions and the sampling."""
 

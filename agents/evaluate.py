@@ -34,7 +34,8 @@ class Evaluator:
 
     Args:
         make_env: (split, questions, samples of each) -> their environment.
-        distance: of the student from a reference model, measured on the sampled responses, if wanted.
+        distance: of the student from a reference model, if wanted. It is measured on responses sampled
+            as in training; they are drawn on their own where the evaluation samples in another way.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Evaluator:
             one_each = make_env("test", len(self._asked), 1)
         temperature = config.temperature if config.eval_temperature is None else config.eval_temperature
         longest = config.max_response_tokens
+        self._as_in_training = Sampling(config.temperature, max_tokens=longest)
         self._ways = {
             "sampled": (
                 make_env("test", len(self._asked), config.eval_samples),
@@ -68,17 +70,21 @@ class Evaluator:
         start, usage = time.perf_counter(), self._usage()
         results: dict[str, Evaluation] = {}
         metrics: dict[str, float] = {}
-        tokens = 0
+        batches: dict[str, RolloutBatch] = {}
         for way, (env, sampling) in self._ways.items():
-            batch = self._play(env, sampling)
+            batch = batches[way] = self._play(env, sampling)
             result = results[way] = evaluation_of(env, batch)
             found = result_of(result, self._asked, self._known)
             metrics |= evaluation_metrics(way, found)
-            tokens += batch.tokens
             self._log.evaluation(step, way, result, found)
-            if self._distance is not None and way == "sampled":
-                metrics |= self._distance(batch.samples)
+        if self._distance is not None:
+            way = "sampled"
+            if self._ways[way][1] != self._as_in_training:
+                way = "as in training"
+                batches[way] = self._play(self._ways["greedy"][0], self._as_in_training)
+            metrics |= self._distance(batches[way].samples)
         metrics |= teacher_metrics(usage, self._usage())
+        tokens = sum(batch.tokens for batch in batches.values())
         metrics |= {"response_tokens": float(tokens), "seconds": time.perf_counter() - start}
         self._log.metrics("eval", step, metrics)
         return results

@@ -56,7 +56,7 @@ DEFINITIONS: Mapping[str, str] = {
     "rollout_mismatch": "Mean absolute logp difference of sampler and learner on the same tokens, in nats.",
     "rollout_ess": "Effective sample size of the weights between sampler and learner, over the tokens.",
     "distilled": "Share of the attempts for which a sibling's solution could be shown.",
-    # evaluation: "sampled" at the training temperature, "greedy" at temperature 0
+    # evaluation: "sampled" by eval_temperature and eval_top_p, "greedy" at temperature 0
     "sampled_unassisted": "Share of sampled first attempts that are right (avg@n).",
     "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
     "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
@@ -72,9 +72,12 @@ DEFINITIONS: Mapping[str, str] = {
     "greedy_correction_rate": "Share of greedy second attempts that are right.",
     "greedy_correction_rate_*": "Share of greedy attempts number * that are right.",
     "greedy_within_*": "Share of greedy episodes that are solved within * attempts.",
-    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p); unbiased.",
-    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p); unbiased.",
-    "kl_full": "KL divergence from the reference, summed over the vocabulary.",
+    # on response tokens drawn as in training: at its temperature, which p and p_ref have too, and uncut
+    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p) over tokens sampled as "
+    "in training.",
+    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p) over tokens "
+    "sampled as in training.",
+    "kl_full": "KL divergence from the reference, summed over the vocabulary, mean over the same tokens.",
 }
 """Metric -> what it is, one sentence; `*` stands for a number or a name. A metric with an interval has
 `_low` and `_high` beside it (95 % bootstrap over questions)."""

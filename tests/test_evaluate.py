@@ -105,3 +105,23 @@ def test_blind_rules_are_scored_on_questions_that_were_not_asked_too(evaluated):
         assert record["all"]["questions"] == 2
         for part in record["subtasks"]:
             assert part["blind"]["rows"] == all_rows[part["subtask"]]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["as in training", "in another way"])
+def test_the_distance_is_measured_on_responses_sampled_as_in_training(evaluated, own):
+    """k1 and k3 estimate the divergence at the training temperature only from tokens drawn there, uncut."""
+    measured = []
+
+    def distance(samples):
+        measured.extend(samples)
+        return {"kl_k1": 0.0}
+
+    settings = {"eval_temperature": 0.6, "eval_top_p": 0.95} if own else {}
+    _, policy, folder = evaluated(distance, temperature=0.9, max_attempts=1, **settings)
+    drawn = [
+        prompt for prompt, sampling in policy.asked if (sampling.temperature, sampling.top_p) == (0.9, 1.0)
+    ]
+    assert sorted(tuple(sample.prompt) for sample in measured) == sorted(drawn)
+    assert len(drawn) == (6 if own else 12)
+    (metrics,) = read_lines(folder / "metrics.jsonl")
+    assert metrics["response_tokens"] == len(policy.asked) * len(policy.ids)
