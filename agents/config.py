@@ -115,7 +115,7 @@ class TrainConfig:
     eval_every: int = 10
     """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
     eval_questions: int = 256
-    """Held-out questions of an evaluation."""
+    """Held-out questions of an evaluation, all different; where there are fewer, all of them."""
     eval_samples: int = 4
     """Samples of each of them (greedy needs one)."""
     eval_temperature: float | None = None
@@ -124,7 +124,7 @@ class TrainConfig:
     """Of these samples: they are drawn from the most likely tokens that have this share together."""
     kl_reference: str | None = None
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
-    the student's KL divergence from it (Figure 6), on at most 256 of its sampled responses."""
+    the student's KL divergence from it (Figure 6), on at most 256 responses sampled as in training."""
     seed: int = 0
     """Of the student, the questions and the sampling."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agents.config import TrainConfig
@@ -14,7 +14,9 @@ from agents.rollout import rollout
 from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
-from socratic_env.evaluation import Evaluation, grouped, summary
+from socratic_env.eval_report import result_of
+from socratic_env.evaluation import Evaluation
+from socratic_env.exam import exam_questions
 from socratic_env.types import Usage
 from socratic_env.vector import SocraticVectorEnv
 
@@ -27,8 +29,13 @@ def evaluation_of(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:
 class Evaluator:
     """Evaluates the policy sampled and greedy, with the statistics of `socratic_env.evaluation`.
 
+    The questions are `config.eval_questions` different ones, the same each time; all of them where there
+    are fewer.
+
     Args:
-        distance: of the student from a reference model, measured on the sampled responses, if wanted.
+        make_env: (split, questions, samples of each) -> their environment.
+        distance: of the student from a reference model, if wanted. It is measured on responses sampled
+            as in training; they are drawn on their own where the evaluation samples in another way.
     """
 
     def __init__(
@@ -42,17 +49,20 @@ class Evaluator:
     ) -> None:
         self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
         self._distance = distance
+        one_each = make_env("test", config.eval_questions, 1)
+        self._known, self._asked = exam_questions(one_each.questions, config.eval_questions, self._seed)
+        if len(self._asked) < config.eval_questions:
+            one_each.close()
+            one_each = make_env("test", len(self._asked), 1)
+        temperature = config.temperature if config.eval_temperature is None else config.eval_temperature
         longest = config.max_response_tokens
+        self._as_in_training = Sampling(config.temperature, max_tokens=longest)
         self._ways = {
             "sampled": (
-                make_env("test", config.eval_questions, config.eval_samples),
-                Sampling(
-                    config.temperature if config.eval_temperature is None else config.eval_temperature,
-                    config.eval_top_p,
-                    longest,
-                ),
+                make_env("test", len(self._asked), config.eval_samples),
+                Sampling(temperature, config.eval_top_p, longest),
             ),
-            "greedy": (make_env("test", config.eval_questions, 1), Sampling(0.0, max_tokens=longest)),
+            "greedy": (one_each, Sampling(0.0, max_tokens=longest)),
         }
 
     def __call__(self, step: int) -> dict[str, Evaluation]:
@@ -60,17 +70,21 @@ class Evaluator:
         start, usage = time.perf_counter(), self._usage()
         results: dict[str, Evaluation] = {}
         metrics: dict[str, float] = {}
-        tokens = 0
+        batches: dict[str, RolloutBatch] = {}
         for way, (env, sampling) in self._ways.items():
-            batch = rollout(env, self._policy, self._chat, sampling, self._seed)
+            batch = batches[way] = self._play(env, sampling)
             result = results[way] = evaluation_of(env, batch)
-            domains = [episode.question.domain for episode in batch.episodes[:: env.rollouts_per_question]]
-            metrics |= evaluation_metrics(way, result, domains)
-            tokens += batch.tokens
-            self._log.evaluation(step, way, result)
-            if self._distance is not None and way == "sampled":
-                metrics |= self._distance(batch.samples)
+            found = result_of(result, self._asked, self._known)
+            metrics |= evaluation_metrics(way, found)
+            self._log.evaluation(step, way, result, found)
+        if self._distance is not None:
+            way = "sampled"
+            if self._ways[way][1] != self._as_in_training:
+                way = "as in training"
+                batches[way] = self._play(self._ways["greedy"][0], self._as_in_training)
+            metrics |= self._distance(batches[way].samples)
         metrics |= teacher_metrics(usage, self._usage())
+        tokens = sum(batch.tokens for batch in batches.values())
         metrics |= {"response_tokens": float(tokens), "seconds": time.perf_counter() - start}
         self._log.metrics("eval", step, metrics)
         return results
@@ -80,29 +94,32 @@ class Evaluator:
         for env, _ in self._ways.values():
             env.close()
 
+    def _play(self, env: SocraticVectorEnv, sampling: Sampling) -> RolloutBatch:
+        ids = [question.id for question in self._asked]
+        return rollout(env, self._policy, self._chat, sampling, self._seed, ids)
+
     def _usage(self) -> Usage:
         return sum((env.usage["teacher"] for env, _ in self._ways.values()), Usage())
 
 
-def evaluation_metrics(way: str, result: Evaluation, domains_Q: list[str]) -> dict[str, float]:
-    """The metrics of one way of sampling, each with `_low` and `_high` of its interval.
+def evaluation_metrics(way: str, found: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of one way of sampling from its `result_of`, each with `_low` and `_high` of its interval.
 
     unassisted: avg@n of attempt 1; pass_k: pass@k of attempt 1, k above 1; guided: solved within all
     attempts; within_k: within k, where that is neither 1 nor all; correction_rate: of attempt 2;
     correction_rate_k: of later ones; unassisted_<domain>, guided_<domain>: where there are several.
+    Sub-tasks, which are many, stand in `evaluations.jsonl` only.
     """
-    found = summary(result)
-    last = str(result.max_attempts)
-    named = {"unassisted": found["unassisted"], "guided": found["guided"][last]}
-    named |= {f"pass_{k}": metric for k, metric in found["pass_at"].items() if k != "1"}
-    named |= {f"within_{k}": metric for k, metric in found["guided"].items() if k not in ("1", last)}
-    for k, metric in found["correction_rate"].items():
+    whole, domains = found["all"], found["domains"]
+    last = max(whole["guided"], key=int)
+    named = {"unassisted": whole["unassisted"], "guided": whole["guided"][last]}
+    named |= {f"pass_{k}": metric for k, metric in whole["pass_at"].items() if k != "1"}
+    named |= {f"within_{k}": metric for k, metric in whole["guided"].items() if k not in ("1", last)}
+    for k, metric in whole["correction_rate"].items():
         named["correction_rate" if k == "2" else f"correction_rate_{k}"] = metric
-    groups = grouped(domains_Q)
-    for domain, questions in groups.items() if len(groups) > 1 else ():
-        part = summary(result.select(questions), pass_k=())
-        named[f"unassisted_{domain}"] = part["unassisted"]
-        named[f"guided_{domain}"] = part["guided"][last]
+    for part in domains if len(domains) > 1 else ():
+        named[f"unassisted_{part['domain']}"] = part["unassisted"]
+        named[f"guided_{part['domain']}"] = part["guided"][last]
     return dict(pair for name, metric in named.items() for pair in _numbers(f"{way}_{name}", metric))
 
 

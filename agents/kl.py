@@ -23,7 +23,9 @@ from agents.teacher_distance import NAMES, TeacherDistance
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.evaluation import estimate, resamples_of
+from socratic_env.exam import exam_questions
 from socratic_env.pages import shares
+from socratic_env.questions import load_questions
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Measure:
     split: str = "test"
     """Which split: train or test."""
     number: int = 64
-    """Questions, drawn by the seed."""
+    """Different questions, drawn by the seed; where there are fewer, all of them."""
     samples: int = 4
     """Answers to each of them."""
     temperature: float = 1.0
@@ -64,6 +66,11 @@ def measure(options: Measure) -> dict[str, Any]:
         raise ConfigurationError(
             f"temperature is {options.temperature}; give one above 0, since greedy answers are no sample"
         )
+    for name in ("number", "samples"):
+        if getattr(options, name) < 1:
+            raise ConfigurationError(f"--{name} is {getattr(options, name)}; give at least 1")
+    found = load_questions(options.questions, options.domain, options.split)
+    _, asked = exam_questions(found, options.number, options.seed)
     model, tokenizer = load_student(options.student)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     distance = TeacherDistance.load(
@@ -71,27 +78,26 @@ def measure(options: Measure) -> dict[str, Any]:
     )
     env: Any = gym.make_vec(
         "SocraticSciKnow-v0",
-        num_envs=options.number * options.samples,
+        num_envs=len(asked) * options.samples,
         rollouts_per_question=options.samples,
-        questions=options.questions,
-        domain=options.domain,
-        split=options.split,
+        questions=asked,
         teacher="retry",
         max_attempts=1,
     )
     policy = TransformersPolicy(model, tokenizer.eos_token_id, tokenizer.pad_token_id, options.max_model_len)
     sampling = Sampling(options.temperature, max_tokens=options.max_response_tokens)
-    batch = rollout(env, policy, Chat(tokenizer), sampling, options.seed)
+    batch = rollout(env, policy, Chat(tokenizer), sampling, options.seed, [q.id for q in asked])
     env.close()
     sums_B3, lengths_B = distance.sums(batch.samples)
-    tops_Q3, bottoms_Q = np.zeros((options.number, 3)), np.zeros(options.number)
+    tops_Q3, bottoms_Q = np.zeros((len(asked), 3)), np.zeros(len(asked))
     groups = [sample.group for sample in batch.samples]
     np.add.at(tops_Q3, groups, sums_B3)
     np.add.at(bottoms_Q, groups, lengths_B)
-    picks = resamples_of(options.number, seed=options.seed)
-    found = {name: estimate((tops_Q3[:, i], bottoms_Q), picks) for i, name in enumerate(NAMES)}
-    shown = {**asdict(options), "student": str(options.student), "teacher": str(options.teacher)}
-    return {**shown, **found, "answers": len(batch.samples), "tokens": int(lengths_B.sum())}
+    picks = resamples_of(len(asked), seed=options.seed)
+    distances = {name: estimate((tops_Q3[:, i], bottoms_Q), picks) for i, name in enumerate(NAMES)}
+    folders = {"student": str(options.student), "teacher": str(options.teacher)}
+    settings = {**asdict(options), **folders, "number": len(asked)}
+    return {**settings, **distances, "answers": len(batch.samples), "tokens": int(lengths_B.sum())}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,8 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in NAMES:
             print(f"{name:<8} {shares(found[name], 4)} nats per token")
         print(
-            f"{found['answers']} answers, {found['tokens']} tokens; brackets: 95 % bootstrap intervals over "
-            "questions"
+            f"{found['answers']} answers to {found['number']} questions, {found['tokens']} tokens; brackets: "
+            "95 % bootstrap intervals over questions"
         )
     return 0
 

@@ -271,15 +271,19 @@ class Learner:
     def _sampling_metrics(
         self, samples: Sequence[Sample], logps_old: Sequence[torch.Tensor], entropies: Sequence[torch.Tensor]
     ) -> dict[str, float]:
-        """Entropy, and the mismatch of sampler and learner: mean |dlogp|, effective sample size."""
+        """Entropy, and the mismatch of sampler and learner: mean |dlogp|, ratios, effective sample size."""
         old = torch.cat(list(logps_old))
         rollout = torch.tensor([logp for sample in samples for logp in sample.logps])
         clip = self.config.loss.rollout_is_clip or math.inf
-        weights = truncated_importance_weights(old, rollout, clip)
+        ratios = truncated_importance_weights(old, rollout, math.inf)
+        weights = ratios.clamp(max=clip)
         sample_size = weights.sum() ** 2 / (weights**2).sum()
         return {
             "entropy": float(torch.cat(list(entropies)).mean()),
             "rollout_mismatch": float((old - rollout).abs().mean()),
+            "rollout_ratio_mean": float(ratios.mean()),
+            "rollout_ratio_max": float(ratios.max()),
+            "rollout_truncated": float((ratios > clip).float().mean()),
             "rollout_ess": float(sample_size / len(weights)),
         }
 

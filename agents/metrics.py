@@ -42,7 +42,7 @@ DEFINITIONS: Mapping[str, str] = {
     "seconds_learn": "Wall time of the update.",
     "seconds_sync": "Wall time of handing the new weights to the sampler.",
     "tokens_per_second_sampled": "Response tokens sampled per second of rollout, the teacher's time in it.",
-    "tokens_per_second_trained": "Response tokens learnt from per second of update.",
+    "tokens_per_second_trained": "Trained tokens, prompts included, per second of update.",
     # learner.py
     "loss": "The loss that is minimised, mean over the optimizer steps.",
     "grad_norm": "Norm of the gradient before it is clipped, mean over the optimizer steps.",
@@ -51,12 +51,18 @@ DEFINITIONS: Mapping[str, str] = {
     "ratio_min": "Smallest importance ratio exp(logp - logp_old) of a token.",
     "ratio_mean": "Mean importance ratio exp(logp - logp_old) of the tokens.",
     "ratio_max": "Largest importance ratio exp(logp - logp_old) of a token.",
-    "trained_tokens": "Response tokens that the update learnt from.",
+    "trained_tokens": "Tokens of the rows that were learnt from, prompts included, padding not.",
     "entropy": "Entropy of the policy at its response tokens, in nats.",
     "rollout_mismatch": "Mean absolute logp difference of sampler and learner on the same tokens, in nats.",
-    "rollout_ess": "Effective sample size of the weights between sampler and learner, over the tokens.",
+    "rollout_ratio_mean": "Mean exp(logp_old - logp_rollout), learner over sampler, of the response tokens; "
+    "1 in expectation.",
+    "rollout_ratio_max": "Largest exp(logp_old - logp_rollout), learner over sampler, of a response token.",
+    "rollout_truncated": "Share of response tokens whose exp(logp_old - logp_rollout) is above the cap "
+    "loss.rollout_is_clip.",
+    "rollout_ess": "Effective sample size of the weights min(exp(logp_old - logp_rollout), cap), as a share "
+    "of the response tokens.",
     "distilled": "Share of the attempts for which a sibling's solution could be shown.",
-    # evaluation: "sampled" at the training temperature, "greedy" at temperature 0
+    # evaluation: "sampled" by eval_temperature and eval_top_p, "greedy" at temperature 0
     "sampled_unassisted": "Share of sampled first attempts that are right (avg@n).",
     "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
     "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
@@ -72,9 +78,12 @@ DEFINITIONS: Mapping[str, str] = {
     "greedy_correction_rate": "Share of greedy second attempts that are right.",
     "greedy_correction_rate_*": "Share of greedy attempts number * that are right.",
     "greedy_within_*": "Share of greedy episodes that are solved within * attempts.",
-    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p); unbiased.",
-    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p); unbiased.",
-    "kl_full": "KL divergence from the reference, summed over the vocabulary.",
+    # on response tokens drawn as in training: at its temperature, which p and p_ref have too, and uncut
+    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p) over tokens sampled as "
+    "in training.",
+    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p) over tokens "
+    "sampled as in training.",
+    "kl_full": "KL divergence from the reference, summed over the vocabulary, mean over the same tokens.",
 }
 """Metric -> what it is, one sentence; `*` stands for a number or a name. A metric with an interval has
 `_low` and `_high` beside it (95 % bootstrap over questions)."""

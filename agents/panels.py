@@ -61,6 +61,10 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
             "response_length_mean": "mean", "response_length_max": "longest"}),
         Panel("Sampler against learner", "nats per token", {
             "rollout_mismatch": "mismatch"}),
+        Panel("Learner over sampler", "ratio", {
+            "rollout_ratio_mean": "mean", "rollout_ratio_max": "largest"}),
+        Panel("Ratios above the cap", "share of tokens", {
+            "rollout_truncated": "truncated"}),
         Panel("Effective sample size", "share of tokens", {
             "rollout_ess": "effective"}, limits=(0.0, 1.0)),
         Panel("Prefix cache", "share of prompt tokens", {"cached_share": "cached"}, limits=(0.0, 1.0)),
@@ -70,7 +74,7 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
             "seconds": "all", "seconds_rollout": "rollout", "seconds_learn": "update",
             "seconds_sync": "weights"}),
         Panel("Throughput", "tokens per second", {
-            "tokens_per_second_sampled": "sampled", "tokens_per_second_trained": "learnt from"}),
+            "tokens_per_second_sampled": "sampled", "tokens_per_second_trained": "trained, with prompts"}),
         Panel("Tokens of a step", "tokens", {
             "response_tokens": "student", "teacher_tokens": "teacher"}),
         Panel("Cost of a step", "money", {"teacher_cost": "teacher"}),

@@ -21,7 +21,7 @@ from agents.config import TrainConfig
 from agents.panels import SECTIONS, draw
 from agents.presets import PRESETS
 from agents.runlog import EVALUATIONS, METRICS, read_lines
-from agents.summary import changes, spent
+from agents.summary import by_part, changes, spent
 from socratic_env.errors import SocraticError
 from socratic_env.runs import CONFIG, EPISODES, REPORT, check_run, episodes_of, last_step
 
@@ -37,12 +37,13 @@ def write_report(folder: Path) -> Path:
     """
     check_run(folder)
     config = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
-    metrics = _read(folder / METRICS)
+    metrics, held_out = _read(folder / METRICS), _read(folder / EVALUATIONS)
     train, evaluations = ([m for m in metrics if m["kind"] == kind] for kind in ("train", "eval"))
     drawn = {
         title: [d for panel in panels if (d := draw(panel, evaluations if panel.kind == "eval" else train))]
         for title, panels in SECTIONS.items()
     }
+    headings, parts = by_part(held_out)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -58,7 +59,9 @@ def write_report(folder: Path) -> Path:
         changed=_changed(config),
         steps=train[-1]["step"] if train else 0,
         skipped=sum(bool(m["skipped"]) for m in train),
-        accuracy=changes(_read(folder / EVALUATIONS)),
+        accuracy=changes(held_out),
+        headings=headings,
+        parts=parts,
         evaluated=evaluations[-1]["step"] if evaluations else 0,
         training=spent(train),
         evaluation=spent(evaluations),

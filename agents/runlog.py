@@ -63,12 +63,12 @@ class RunLog:
             record = episode_record(episode.question, episode.attempts, episode.rewards, episode.stop)
             self._write(self._episodes, {"step": step, "row": row, **record})
 
-    def evaluation(self, step: int, way: str, result: Evaluation) -> None:
-        """The accuracy of every held-out question, by attempts allowed (null: no episode is known)."""
+    def evaluation(self, step: int, way: str, result: Evaluation, found: Mapping[str, Any]) -> None:
+        """The accuracy of every held-out question, by attempts allowed (null: no episode is known), and
+        what was found in all: `socratic_env.eval_report.result_of`, as in `socratic eval`."""
         attempts = range(1, result.max_attempts + 1)
         accuracy = {str(k): [_number(x) for x in result.per_question(k).tolist()] for k in attempts}
-        record = {"step": step, "way": way, "correction_rate": _number(result.correction_rate())}
-        self._write(self._evaluations, {**record, "accuracy": accuracy})
+        self._write(self._evaluations, {"step": step, "way": way, "accuracy": accuracy, **found})
 
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
         """The samples of a batch that could not be learnt from, as JSON lines; the file."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from socratic_env import pages
+from socratic_env.eval_report import blind_cells, parts_of
 from socratic_env.evaluation import bootstrap_interval, shares, value
 
 Records = Sequence[Mapping[str, Any]]
@@ -60,6 +62,26 @@ def changes(evaluations: Records) -> list[Change]:
             before, after = (np.array(by_way[way][i][attempts], dtype=float) for i in (0, -1))
             found.append(Change(name, estimate(before), estimate(after), estimate(after - before)))
     return found
+
+
+def by_part(evaluations: Records) -> tuple[list[str], list[list[str]]]:
+    """(headings, rows) of a table for people: sampled accuracy on all questions, on each domain and on each
+    sub-task, at the first and at the last evaluation, beside the best blind rule (none: empty)."""
+    sampled = [record for record in evaluations if record["way"] == "sampled"]
+    if not sampled:
+        return [], []
+    first, last = sampled[0], sampled[-1]
+    most = max(last["accuracy"], key=int)
+    columns = {
+        f"unassisted, step {record['step']}": (dict(parts_of(record)), "1") for record in (first, last)
+    }
+    if most != "1":
+        columns[f"guided <= {most}, step {last['step']}"] = (dict(parts_of(last)), most)
+    rows = []
+    for name, part in parts_of(last):
+        cells = [pages.shares(parts[name]["guided"][attempts], 2) for parts, attempts in columns.values()]
+        rows.append([name, str(part["questions"]), *cells, *blind_cells(part, 2)])
+    return ["", "questions", *columns, "best blind rule", "chance"], rows
 
 
 def estimate(values_Q: np.ndarray) -> Estimate:

@@ -2,8 +2,9 @@
 
 Both models score the same ids; d = logp_S - logp_T for each token. k1 = mean d and k3 =
 mean(exp(-d) - 1 + d) estimate KL(S || T) from the sampled tokens alone, k3 without negative terms; the
-full form sums over the vocabulary. All three agree in expectation if the tokens are drawn from S at the
-temperature of the log-probabilities, without a top-p cut.
+full form sums over the vocabulary. For that the tokens must be drawn from S at the temperature of the
+log-probabilities, without a top-p cut: then the sums of all three over a response agree in expectation,
+up to the mismatch of sampler and learner.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ NAMES = ("kl_k1", "kl_k3", "kl_full")
 
 
 def k1(student_logps_N: torch.Tensor, teacher_logps_N: torch.Tensor) -> torch.Tensor:
-    """d = logp_S - logp_T for each token: unbiased for KL(S || T), may be negative."""
+    """d = logp_S - logp_T for each token; its mean over tokens drawn from S is KL(S || T)."""
     return student_logps_N - teacher_logps_N
 
 
 def k3(student_logps_N: torch.Tensor, teacher_logps_N: torch.Tensor) -> torch.Tensor:
-    """exp(-d) - 1 + d for each token: unbiased for KL(S || T), never negative."""
+    """exp(-d) - 1 + d for each token: its mean over tokens drawn from S is KL(S || T). Never negative."""
     d_N = k1(student_logps_N, teacher_logps_N)
     return torch.expm1(-d_N) + d_N
 
@@ -48,7 +49,8 @@ class TeacherDistance:
     Args:
         student, teacher: causal language models of transformers with one vocabulary.
         pad: the id that fills short rows.
-        temperature: of both models' log-probabilities: that of the sampling.
+        temperature: of both models' log-probabilities: that at which the responses were sampled, without
+            a top-p cut.
         micro_batch_tokens: most padded tokens in one forward pass.
     """
 

@@ -27,7 +27,7 @@ from agents.learner import Learner
 from agents.presets import PRESETS
 from agents.report import write_report
 from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
-from agents.summary import changes
+from agents.summary import by_part, changes
 from agents.trainer import make_env, train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
@@ -211,8 +211,14 @@ def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
 
 
 def summary(folder: Path) -> None:
-    """Accuracy before and after, and the paired change, with 95 % intervals over questions."""
+    """Accuracy by sub-task; then accuracy before and after, and the paired change, with 95 % intervals
+    over questions."""
     records = read_lines(folder / EVALUATIONS)
+    headings, parts = by_part(records)
+    widths = [max(map(len, column)) for column in zip(headings, *parts, strict=True)]
+    print()
+    for cells in (headings, *parts):
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
     print(f"\nheld-out accuracy, {len(records[0]['accuracy']['1'])} questions, 95 % intervals")
     for row in changes(records):
         before, after = (f"{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (row.before, row.after))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from socratic_env.evaluation import RESAMPLES, Evaluation, grouped, summary
@@ -55,7 +55,7 @@ def _best_blind(rows: Sequence[Question]) -> dict[str, Any] | None:
     return {"rule": best.rule, "accuracy": best.accuracy, "chance": best.chance, "rows": best.rows}
 
 
-def parts_of(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def parts_of(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """(name, summary) of all, of the domains if there are several, and of the sub-tasks."""
     domains = result["domains"] if len(result["domains"]) > 1 else []
     named = [(part["domain"], part) for part in domains]

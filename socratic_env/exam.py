@@ -13,17 +13,41 @@ from typing import Any
 import numpy as np
 
 from socratic_env import dialogue as rules_of
+from socratic_env.bench import draw_questions
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue
 from socratic_env.episodes import guidance_of
 from socratic_env.errors import StudentContextError, StudentError
 from socratic_env.evaluation import Evaluation
 from socratic_env.exam_folder import ExamFolder
+from socratic_env.questions import QuestionList, QuestionSet
 from socratic_env.students import Student, StudentRequest
 from socratic_env.types import Question, StopReason
 
 GIVE_UP = 100
 """Faults in a row, without an episode that ended between them, after which an exam stops."""
+GENERATED = 200
+"""Questions of a generated family, if no number is given."""
+KNOWN = 1000
+"""Questions of a generated family on which blind rules are scored."""
+
+
+def exam_questions(
+    found: QuestionSet, number: int | None, seed: int
+) -> tuple[list[Question], list[Question]]:
+    """(questions on which blind rules are scored, those that are asked), no question twice.
+
+    number: of those that are asked, all that there are if it is more; None: all of a list, `GENERATED` of
+    a generated family.
+    """
+    if not isinstance(found, QuestionList):
+        number = number or GENERATED
+        known = draw_questions(found, max(number, KNOWN), seed)
+        return known, known[:number]
+    known = [found[i] for i in range(len(found))]
+    if number is None or number >= len(known):
+        return known, known
+    return known, draw_questions(found, number, seed)
 
 
 def left_to_play(

@@ -14,6 +14,7 @@ from agents.metrics import DEFINITIONS
 from agents.presets import PRESETS
 from agents.runlog import RunLog
 from socratic_env.errors import TeacherTimeout
+from socratic_env.eval_report import result_of
 from socratic_env.evaluation import Evaluation
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
 
@@ -63,10 +64,15 @@ def made_run(folder: Path, steps: int, planned: int | None = None, batch: Iterab
             log.metrics("train", step, all_metrics("train", step))
             log.episodes(step, list(batch) or episodes(choice_question()))
         if step in (0, planned or steps):
+            asked = [
+                replace(choice_question(f"q{i}"), domain=domain, subtask=subtask)
+                for i, (domain, subtask) in enumerate([("physics", "motion"), ("biology", "cells")] * 8)
+            ]
             for way, samples in (("sampled", 4), ("greedy", 1)):
                 first, second = rng.random((2, 16, samples)) < 0.3 + 0.1 * step
                 made, over = np.where(first, 1, 2), np.zeros_like(first)
-                log.evaluation(step, way, Evaluation(made, first | second, over, 2))
+                result = Evaluation(made, first | second, over, 2)
+                log.evaluation(step, way, result, result_of(result, asked, asked))
             log.metrics("eval", step, all_metrics("eval", step))
     log.close()
     return folder

@@ -1,6 +1,7 @@
 """The learner: log-probabilities, gradients that no batching changes, an actual improvement."""
 
 import copy
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from agents import batching
 from agents.batching import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
 from agents.learner import Learner, NonFiniteError
+from agents.metrics import definition
 from agents.presets import PRESETS
 from agents.records import Sample
 from agents.sdpo import Distillation
@@ -138,7 +140,33 @@ def test_shared_and_packed_rows_change_neither_loss_nor_gradient(tiny_student, p
     same_gradients(expected, found)
     for name in ("loss", "entropy", "rollout_mismatch", "ratio_mean", "grad_norm"):
         assert together[name] == pytest.approx(separate[name], rel=1e-4, abs=1e-6)
-    assert together["trained_tokens"] < 0.8 * separate["trained_tokens"]
+    lengths = [len(s.prompt) + len(s.response) for s in given]
+    assert separate["trained_tokens"] == sum(lengths)
+    assert together["trained_tokens"] == sum(lengths[i] for i in (0, 2, 5, 6, 8, 11))  # the last attempts
+    assert sum(lengths) > sum(len(s.response) for s in given)
+    assert "prompts included" in definition("trained_tokens")
+    assert "prompts included" in definition("tokens_per_second_trained")
+
+
+@pytest.mark.parametrize("cap", [2.0, None])
+def test_ratios_of_learner_and_sampler_are_counted_token_by_token(tiny_student, cap):
+    """The sampler said a third, and five times, of the probability for all tokens of two responses."""
+    model = copy.deepcopy(tiny_student[0])
+    given = with_own_logps(model, samples())
+    for i, factor in ((0, 3.0), (5, 0.2)):
+        given[i] = replace(given[i], logps=[logp - math.log(factor) for logp in given[i].logps])
+    ratios = np.concatenate(
+        [np.full(len(s.logps), {0: 3.0, 5: 0.2}.get(i, 1.0)) for i, s in enumerate(given)]
+    )
+    config = replace(CONFIG, loss=replace(CONFIG.loss, rollout_is_clip=cap))
+    metrics = Learner(model, pad=0, config=config).update(given, np.array([1.0, -1.0] * 4))
+    weights = np.minimum(ratios, cap or math.inf)
+    assert metrics["rollout_ratio_mean"] == pytest.approx(ratios.mean(), rel=1e-4)
+    assert metrics["rollout_ratio_max"] == pytest.approx(3.0, rel=1e-4)
+    assert metrics["rollout_truncated"] == pytest.approx((weights < ratios).mean(), rel=1e-6)
+    assert metrics["rollout_ess"] == pytest.approx(
+        weights.sum() ** 2 / (weights**2).sum() / len(weights), rel=1e-4
+    )
 
 
 def test_packed_rows_have_no_padding_and_do_not_see_each_other(tiny_student):

@@ -3,6 +3,7 @@
 import json
 import re
 import tracemalloc
+from html import escape
 from itertools import pairwise
 
 import pytest
@@ -16,7 +17,7 @@ from agents.metrics import definition, teacher_metrics, time_metrics, wildcard
 from agents.panels import SECTIONS
 from agents.report import samples, write_report
 from agents.runlog import read_lines
-from agents.summary import changes, spent
+from agents.summary import by_part, changes, spent
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
 from socratic_env.runs import episodes_of, last_step
@@ -150,6 +151,28 @@ def test_the_summary_adds_up_steps_and_evaluations(tmp_path):
         assert row.change.mean == pytest.approx(row.after.mean - row.before.mean)
         assert row.before.low <= row.before.mean <= row.before.high
     assert changes([]) == []
+
+
+def test_the_parts_are_shown_beside_blind_rules(tmp_path):
+    folder = made_run(tmp_path / "run", 3)
+    records = read_lines(folder / "evaluations.jsonl")
+    headings, rows = by_part(records)
+    assert headings == ["", "questions", "unassisted, step 0", "unassisted, step 3", "guided <= 2, step 3",
+                        "best blind rule", "chance"]  # fmt: skip
+    assert [row[:2] for row in rows] == [
+        ["all", "16"], ["biology", "8"], ["physics", "8"], ["biology cells", "8"], ["physics motion", "8"],
+    ]  # fmt: skip
+    for row, column in ((rows[0], 2), (rows[4], 3)):
+        record = records[0 if column == 2 else -2]
+        part = record["all"] if row[0] == "all" else record["subtasks"][-1]
+        assert row[column].startswith(f"{part['unassisted']['value']:.2f} [")
+    assert (rows[0][-2:], rows[4][-1], rows[4][-2][:5]) == (["", ""], "0.25", "1.00 ")
+    page = write_report(folder).read_text()
+    for cell in (*headings, *(cell for row in rows for cell in row)):
+        assert f">{escape(cell)}</t" in page
+    assert by_part([]) == ([], [])
+    assert "unassisted, step 0" in by_part(records[:2])[0]
+    assert not any("step 3" in heading for heading in by_part(records[:2])[0])
 
 
 @pytest.mark.parametrize(("steps", "planned", "words"), [

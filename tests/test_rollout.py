@@ -3,10 +3,12 @@
 import asyncio
 import random
 import threading
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from scripted import choice_question
 
 import socratic_env  # noqa: F401
 from agents.evaluate import evaluation_metrics, evaluation_of
@@ -16,6 +18,7 @@ from agents.rollout import rollout
 from agents.trainer import batch_of_questions
 from socratic_env.chat import Chat
 from socratic_env.errors import StudentError
+from socratic_env.eval_report import result_of
 from socratic_env.evaluation import Evaluation
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
@@ -211,8 +214,8 @@ def test_every_metric_of_an_evaluation_has_a_definition_and_an_interval():
     rng = np.random.default_rng(0)
     made = rng.integers(1, 5, size=(12, 4))
     result = Evaluation(np.minimum(made, 4), made < 4, np.zeros((12, 4), bool), 4)
-    domains = ["physics", "biology"] * 6
-    found = evaluation_metrics("sampled", result, domains)
+    asked = [replace(choice_question(f"q{i}"), domain=("physics", "biology")[i % 2]) for i in range(12)]
+    found = evaluation_metrics("sampled", result_of(result, asked, asked))
     for name, value in found.items():
         if not name.endswith(("_low", "_high")):
             assert definition(name)
@@ -225,7 +228,7 @@ def test_every_metric_of_an_evaluation_has_a_definition_and_an_interval():
     assert found["sampled_guided_physics"] == physics.accuracy(4)
     assert found["sampled_unassisted_physics"] == physics.accuracy()
     assert {"sampled_pass_2", "sampled_pass_4", "sampled_within_2"} <= set(found)
-    one = evaluation_metrics("greedy", result.select([0, 1]), ["physics"] * 2)
+    one = evaluation_metrics("greedy", result_of(result.select([0, 2]), asked[:3:2], asked))
     assert not any("physics" in name for name in one)
 
 

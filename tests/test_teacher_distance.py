@@ -173,3 +173,19 @@ def test_the_command_measures_two_folders(pair, tiny_student, tmp_path, capsys):
     assert "nats per token" in capsys.readouterr().out
     assert kl.main([*options, "--teacher", str(tmp_path / "none")]) == 2
     assert "holds no model" in capsys.readouterr().err
+
+
+def test_the_command_asks_no_question_twice(tiny_student, tmp_path, capsys):
+    """Two rows make two clusters of the interval, however many are asked for."""
+    rows = [
+        {"id": name, "question": f"{name}?", "options": ["x", "y"], "answer": "A"} for name in ("one", "two")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder = str(tiny_student[2])
+    options = ["--student", folder, "--teacher", folder, "--questions", str(tmp_path / "rows.jsonl")]
+    options += ["--number", "5", "--samples", "2", "--max-response-tokens", "4", "--json"]
+    assert kl.main(options) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["number"], found["answers"]) == (2, 4)
+    assert kl.main([*options, "--number", "0"]) == 2
+    assert "--number is 0" in capsys.readouterr().err

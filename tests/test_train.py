@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,8 @@ def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, 
     assert {a["correct"] for e in episodes for a in e["attempts"]} == {True, False}
     printed = capsys.readouterr().out
     assert "unassisted, greedy" in printed
+    assert re.search(r"^all +8 +\d\.\d\d \[", printed, re.MULTILINE)
+    assert "best blind rule" in printed
     assert "change" in printed
 
 

@@ -14,27 +14,22 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.bench import draw_questions
 from socratic_env.classroom import Classroom
 from socratic_env.cli.shared import Spec, name_of, progress_bar, spec_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.eval_report import blind_cells, metrics_of, page, parts_of, result_of
 from socratic_env.evaluation import RESAMPLES
-from socratic_env.exam import evaluation_of, left_to_play, sit
+from socratic_env.exam import evaluation_of, exam_questions, left_to_play, sit
 from socratic_env.exam_folder import ExamFolder
 from socratic_env.pages import shares
-from socratic_env.questions import QuestionList, load_questions
+from socratic_env.questions import load_questions
 from socratic_env.questions.audit import KINDS
 from socratic_env.questions.exclusion import ids_with
 from socratic_env.students import Habits, Student, student_from_spec
 from socratic_env.teachers.base import run
 from socratic_env.types import Question
 
-GENERATED = 200
-"""Questions of a generated family, if no number is given."""
-KNOWN = 1000
-"""Questions of a generated family on which blind rules are scored."""
 RESULT, REPORT = "result.json", "report.html"
 _PAPER = 200
 """Characters a line of the table may have where the output is no terminal."""
@@ -180,14 +175,7 @@ def _questions(options: Eval) -> tuple[list[Question], list[Question]]:
     exclude = options.exclude
     skipped = ids_with(exclude, options.kinds) if exclude is not None and options.kinds else exclude
     found = load_questions(options.questions, options.domain, options.split, skipped)
-    if not isinstance(found, QuestionList):
-        number = options.number or GENERATED
-        known = draw_questions(found, max(number, KNOWN), options.seed)
-        return known, known[:number]
-    known = [found[i] for i in range(len(found))]
-    if options.number is None or options.number >= len(known):
-        return known, known
-    return known, draw_questions(found, options.number, options.seed)
+    return exam_questions(found, options.number, options.seed)
 
 
 def _student(options: Eval, spec: Spec) -> Student:
