@@ -442,6 +442,11 @@ def test_a_broken_environment_is_told_the_remedy(name: str) -> None:
         check_env(env)
 
 
+def test_a_bare_digit_that_goes_with_the_answer_is_named() -> None:
+    with pytest.raises(CheckError, match="the observation after reset tells the right answer"):
+        check_env(Tells(lambda q: (f" [{q.answer}]", {}), NUMBERS))
+
+
 def test_the_place_of_a_difference_is_shown() -> None:
     class Numbered(SocraticEnv):
         steps = 0
@@ -466,7 +471,7 @@ def test_what_is_no_environment_is_told_so() -> None:
     with pytest.raises(CheckError, match="env is 7; give an id, or an object"):
         check_env(7)  # type: ignore[arg-type]
     with pytest.raises(
-        CheckError, match=r"^CartPole-v1: it is no text environment: observation_space is Box"
+        CheckError, match=r"^CartPole-v1: it is no text environment: its observation_space is a Box"
     ):
         check_env("CartPole-v1")
     with pytest.raises(gym.error.Error):

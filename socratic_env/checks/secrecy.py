@@ -43,7 +43,7 @@ def check_secrecy(exam: EnvExam) -> None:
         for attempt, moment in enumerate((info, later)):
             for path, value in _entries({key: moment[key] for key in moment.keys() - INFO.keys()}):
                 told[path, attempt].append((question, value))
-    if _tells(around):
+    if _tells(around) or _goes_with(around):
         exam.fail("the observation after reset tells the right answer; show the question and nothing of it")
     for (path, _), seen in told.items():
         if len({repr(value) for _, value in seen}) == 1:
