@@ -78,6 +78,10 @@ NUMBERS = [replace(numeric_question(str(i % 3)), id=f"n{i}") for i in range(40)]
 INNOCENT: dict[str, Callable[[Question], tuple[str, dict[str, Any]]]] = {
     "an example of the form": lambda q: ("\nSuch as: <answer>\nB\n</answer>", {"form": "The answer is A."}),
     "a constant": lambda q: ("\nAttempt 1 of 2.", {"tries": 2, "left": 1}),
+    "all letters": lambda q: (
+        f"\nAnswer {q.letters} in row {q.id}.",
+        {"order": sorted(q.letters, key=q.id.find), "size": dict.fromkeys(q.letters, q.id)},
+    ),
     "the row": lambda q: ("", {"row": 100 + int(q.id[1:]), "uid": f"row {q.id}"}),
     "a property": lambda q: ("", {"odd": int(q.id[1:]) % 2, "size": int(q.id[1:]) // 4}),
 }

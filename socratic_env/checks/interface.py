@@ -51,8 +51,8 @@ def check_spaces(exam: EnvExam) -> None:
         space = getattr(exam.env, name, None)
         if not isinstance(space, gym.spaces.Text):
             exam.fail(
-                f"it is no text environment: its {name} is a {type(space).__name__}; check_env takes environments after the "
-                "contract of SocraticEnv, whose spaces are texts (socratic_env.spaces.UnicodeText)"
+                f"it is no text environment: its {name} is a {type(space).__name__}; check_env takes "
+                "environments that follow the contract of SocraticEnv, with texts (UnicodeText) as both spaces"
             )
 
 

@@ -95,8 +95,14 @@ def _tells(seen: Seen) -> bool:
     another question's answer where the right one is not named, as an example of the form does."""
     answers = {question.answer for question, _ in seen}
 
+    def holds(question: Question, texts: list[str]) -> bool:
+        return texts == [question.answer] or bool(detect(question, "\n".join(texts)))
+
     def named(question: Question, texts: list[str]) -> bool:
-        return question.answer in texts or bool(detect(question, "\n".join(texts)))
+        others = (
+            replace(question, answer=letter) for letter in question.letters if letter != question.answer
+        )
+        return holds(question, texts) and not any(holds(other, texts) for other in others)
 
     right = [named(question, texts) for question, texts in seen]
     if 2 * sum(right) < len(seen):
