@@ -52,7 +52,7 @@ def check_spaces(exam: EnvExam) -> None:
         if not isinstance(space, gym.spaces.Text):
             exam.fail(
                 f"it is no text environment: its {name} is a {type(space).__name__}; check_env takes "
-                "environments that follow the contract of SocraticEnv, with texts (UnicodeText) as both spaces"
+                "environments after the contract of SocraticEnv, with texts (UnicodeText) as both spaces"
             )
 
 
