@@ -15,6 +15,7 @@ from envs_registry import IDS
 from socratic_env import Question, SocraticEnv, Verdict
 from socratic_env.checks import check_env
 from socratic_env.errors import CheckError, TeacherError
+from socratic_env.rewards import BatchStatistics
 from socratic_env.verifiers import choice
 from socratic_env.wrappers import DiscreteView
 
@@ -35,7 +36,7 @@ def test_every_id_passes(entry: Any) -> None:
 
 def test_the_text_environment_of_a_view_is_checked_too() -> None:
     check_env(DiscreteView(SocraticEnv(QUESTIONS)))
-    with pytest.raises(CheckError, match=r"^DiscreteView: info\['label'\] is the right answer"):
+    with pytest.raises(CheckError, match=r"^DiscreteView: info\['label'\] tells the right answer"):
         check_env(DiscreteView(TellsAnswer(QUESTIONS)))
 
 
@@ -50,7 +51,13 @@ def test_every_k_and_reward_passes(max_attempts: int, reward: str) -> None:
 def test_numeric_questions_and_failing_teachers_pass() -> None:
     check_env(SocraticEnv([replace(numeric_question(str(i)), id=f"n{i}") for i in range(9)]))
     check_env(SocraticEnv(QUESTIONS, teacher=Coach(lambda *_: True), on_teacher_failure="retry_prompt"))
-    check_env(SocraticEnv(QUESTIONS, max_context_chars=300, max_attempts=9))
+
+
+@pytest.mark.parametrize("longest", [300, 800, 900, 1200])
+def test_dialogues_that_grow_too_long_pass(longest: int) -> None:
+    if longest > 300:  # Gymnasium's checker wants a second step
+        check_env(SocraticEnv(max_context_chars=longest, max_attempts=3), max_attempts=3)
+    check_env(SocraticEnv(QUESTIONS, max_context_chars=longest, max_attempts=9), max_attempts=9)
 
 
 class Politer(gym.Wrapper[str, str, str, str]):
@@ -65,6 +72,32 @@ class Politer(gym.Wrapper[str, str, str, str]):
         self.steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
         return f"Please.\n{observation}", float(reward), terminated, truncated, {**info, "steps": self.steps}
+
+
+NUMBERS = [replace(numeric_question(str(i % 3)), id=f"n{i}") for i in range(40)]
+INNOCENT: dict[str, Callable[[Question], tuple[str, dict[str, Any]]]] = {
+    "an example of the form": lambda q: ("\nSuch as: <answer>\nB\n</answer>", {"form": "The answer is A."}),
+    "a constant": lambda q: ("\nAttempt 1 of 2.", {"tries": 2, "left": 1}),
+    "all letters": lambda q: (
+        f"\nAnswer {q.letters} in row {q.id}.",
+        {"order": sorted(q.letters, key=q.id.find), "size": dict.fromkeys(q.letters, q.id)},
+    ),
+    "the row": lambda q: ("", {"row": 100 + int(q.id[1:]), "uid": f"row {q.id}"}),
+    "a property": lambda q: ("", {"odd": int(q.id[1:]) % 2, "size": int(q.id[1:]) // 4}),
+}
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_what_tells_nothing_passes(name: str) -> None:
+    for questions in (QUESTIONS, NUMBERS, NUMBERS[:3], [NUMBERS[1]]):
+        check_env(Tells(INNOCENT[name], questions))
+
+
+@pytest.mark.parametrize("max_attempts", [2, 3])
+def test_counts_of_gymnasiums_wrappers_pass(max_attempts: int) -> None:
+    for questions in (QUESTIONS, NUMBERS, [NUMBERS[1]]):
+        env = SocraticEnv(questions, max_attempts=max_attempts)
+        check_env(gym.wrappers.RecordEpisodeStatistics(env))
 
 
 class Renamed(SocraticEnv):
@@ -157,6 +190,39 @@ class TellsAnswer(SocraticEnv):
         return observation, {**info, "label": self.question.answer}
 
 
+class Tells(SocraticEnv):
+    """Adds to what is shown after reset what a function of the question gives: (text, info)."""
+
+    def __init__(
+        self, tells: Callable[[Question], tuple[str, dict[str, Any]]], questions: Any = None
+    ) -> None:
+        super().__init__(QUESTIONS if questions is None else questions)
+        self._tells = tells
+
+    def reset(self, **kwargs: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
+        observation, info = super().reset(**kwargs)
+        text, more = self._tells(self.question)
+        return observation + text, {**info, **more}
+
+
+TELLS: dict[str, tuple[Callable[[Question], tuple[str, dict[str, Any]]], str]] = {
+    "the observation": (lambda q: (f"\n(key: the answer is {q.answer})", {}), "the observation after reset"),
+    "a hint": (lambda q: ("", {"hint": f"it is {q.answer}"}), r"info\['hint'\]"),
+    "a list of hints": (lambda q: ("", {"hints": ["Think.", f"Option {q.answer}."]}), r"info\['hints'\]"),
+    "a number": (lambda q: ("", {"gold_index": "ABCD".index(q.answer)}), r"info\['gold_index'\]"),
+    "a number within": (lambda q: ("", {"more": {"k": "wxyz"["ABCD".index(q.answer)]}}), r"info\['more'\]"),
+}
+
+
+class Forgets(SocraticEnv):
+    """Takes its next remark off a list that is empty at the end."""
+
+    def step(self, action: str) -> Step:
+        if self.dialogue.stop is not None:
+            [].pop()
+        return super().step(action)
+
+
 class GoesOn(SocraticEnv):
     """Takes steps after the end."""
 
@@ -169,6 +235,18 @@ class GoesOn(SocraticEnv):
             if self._lessons._dialogue is None:
                 raise
         return self.last
+
+
+class Unready(SocraticEnv):
+    """Has no counter before the first reset."""
+
+    def reset(self, **kwargs: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
+        self.steps = 0
+        return super().reset(**kwargs)
+
+    def step(self, action: str) -> Step:
+        self.steps += 1
+        return super().step(action)
 
 
 class StepsUnreset(SocraticEnv):
@@ -197,10 +275,15 @@ class Unseeded(SocraticEnv):
 
 
 class Deaf(SocraticEnv):
-    """Does not hear the option question_id."""
+    """Does not hear the option question_id, or knows some of the ids only."""
+
+    def __init__(self, questions: Any, known: tuple[str, ...] | None = None) -> None:
+        super().__init__(questions)
+        self._known = known and {question_id: {"question_id": question_id} for question_id in known}
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
-        return super().reset(seed=seed)
+        wanted = (options or {}).get("question_id")
+        return super().reset(seed=seed, options=self._known[wanted] if self._known and wanted else None)
 
 
 class Tolerant(SocraticEnv):
@@ -269,7 +352,10 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         lambda: Broken(reset=lambda given: (given[0].encode(), given[1])),
         "Gymnasium's check_env says",
     ),
-    "a global of its own": (lambda: Remembers(QUESTIONS), "equal seeds and actions gave .* keep no state"),
+    "a global of its own": (
+        lambda: Remembers(QUESTIONS),
+        r"gave, at step 1, info\['life'\] 3 and then 5; keep no state",
+    ),
     "info lacks a key": (lambda: Broken(**without("verdict")), "info lacks 'verdict'; give all of"),
     "a wrong type": (lambda: Broken(**told(domain=3)), r"info\['domain'\] is 3; make it str"),
     "no JSON": (lambda: Broken(**told(more={1, 2})), "is no JSON .*give texts, numbers"),
@@ -310,7 +396,7 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         lambda: Broken(lambda given: (given[0], given[1] / 2, *given[2:])),
         "the reward 0.5 is outside its bounds",
     ),
-    "steps after the end": (lambda: GoesOn(QUESTIONS), "a finished episode takes a further step"),
+    "steps after the end": (lambda: GoesOn(QUESTIONS), "step after the end of an episode is allowed"),
     "no end": (NeverEnds, "1000 wrong attempts do not end an episode"),
     "steps counted twice": (lambda: CountsTwice(QUESTIONS), r"info\['attempt'\] is 2 after 1 attempts"),
     "silence": (lambda: Broken(teacher=Silent()), "there is no guidance after a wrong answer"),
@@ -329,7 +415,25 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
     "the solution shown": (lambda: Broken(tells_solution, questions=SECRET), "is shown the solution of"),
     "the answer in info": (
         lambda: TellsAnswer(QUESTIONS),
-        r"info\['label'\] is the right answer; leave it out",
+        r"info\['label'\] tells the right answer; leave it out",
+    ),
+    **{
+        f"the answer in {what}": (lambda tells=tells: Tells(tells), says + " tells the right answer")
+        for what, (tells, says) in TELLS.items()
+    },
+    "no pay": (lambda: Broken(**paid(0.0, (0.0, 0.0))), "a right first attempt earned 0; it earns 1"),
+    "a crash at the end": (lambda: Forgets(QUESTIONS), "step after the end of an episode raised IndexError"),
+    "a crash at the option": (
+        lambda: Deaf(QUESTIONS, known=("q0",)),
+        r"reset\({'options': {'question_id': 'q\d+'}}\) raised KeyError: .*take any seed",
+    ),
+    "a tracker": (
+        lambda: SocraticEnv(QUESTIONS, tracker=BatchStatistics(2)),
+        r"gave, at step 2, reward 0\.\d+ and then 0\.\d+; keep no state .* and tracker=None",
+    ),
+    "a tracker of a known batch": (
+        lambda: SocraticEnv(QUESTIONS, tracker=BatchStatistics(2, batch_size=3)),
+        "a first attempt came in after all 3 .*with tracker=None",
     ),
 }
 
@@ -342,6 +446,26 @@ def test_a_broken_environment_is_told_the_remedy(name: str) -> None:
         check_env(env)
 
 
+def test_a_bare_digit_that_goes_with_the_answer_is_named() -> None:
+    with pytest.raises(CheckError, match="the observation after reset tells the right answer"):
+        check_env(Tells(lambda q: (f" [{q.answer}]", {}), NUMBERS))
+
+
+def test_the_place_of_a_difference_is_shown() -> None:
+    class Numbered(SocraticEnv):
+        steps = 0
+
+        def step(self, action: str) -> Step:
+            self.steps += "I work it out" in action
+            observation, *rest = super().step(action)
+            return (f"{observation}\nThis is remark {self.steps // 9}.", *rest)  # type: ignore[return-value]
+
+    with pytest.raises(
+        CheckError, match=r"observation .{,14}This is remark 0.' and then .{,14}This is remark 1"
+    ):
+        check_env(Numbered(QUESTIONS))
+
+
 def test_another_k_is_named() -> None:
     with pytest.raises(CheckError, match="it ended after 2 wrong attempts, but K is 3"):
         check_env(SocraticEnv(QUESTIONS), max_attempts=3)
@@ -350,6 +474,10 @@ def test_another_k_is_named() -> None:
 def test_what_is_no_environment_is_told_so() -> None:
     with pytest.raises(CheckError, match="env is 7; give an id, or an object"):
         check_env(7)  # type: ignore[arg-type]
+    with pytest.raises(
+        CheckError, match=r"^CartPole-v1: it is no text environment: its observation_space is a Box"
+    ):
+        check_env("CartPole-v1")
     with pytest.raises(gym.error.Error):
         check_env("NoSuch-v0")
 
@@ -383,6 +511,7 @@ class Counted(SocraticEnv):
 REGISTERED: dict[str, tuple[type[SocraticEnv], dict[str, Any], str]] = {
     "fine": (Renamed, {"questions": "concepts"}, ""),
     "steps before reset": (StepsUnreset, {}, "step before reset is allowed"),
+    "no counter before reset": (Unready, {}, "step before reset raised AttributeError: .*ResetNeeded"),
     "renders another thing": (RendersNothing, {}, "render in mode 'ansi' gives 'a page'"),
     "renders nothing": (Mute, {}, "lacks 'ansi'|Gymnasium"),
     "a function in its spec": (Renamed, {"verifier": lambda q, t: choice(q, t)}, "does not survive pickling"),

@@ -170,6 +170,21 @@ def test_splits_that_share_questions_or_ids_are_named() -> None:
         check_questions(GOOD, held_out=[turned])
 
 
+def test_every_row_is_compared_with_every_row_held_out() -> None:
+    rows = [replace(GOOD[0], id=f"r{i}", statement=f"Which one of row {i}?") for i in range(1000)]
+    others = [replace(GOOD[0], id=f"t{i}", statement=f"Which one of line {i}?") for i in range(1000)]
+    check_questions(rows, held_out=others, number=9)
+    copied = [replace(rows[333], id="t777") if i == 777 else other for i, other in enumerate(others)]
+    with pytest.raises(CheckError, match="question 'r333' is 't777' of the held-out set"):
+        check_questions(rows, held_out=copied, number=9)
+    renamed = [replace(other, id="r333") if i == 777 else other for i, other in enumerate(others)]
+    with pytest.raises(CheckError, match="the id 'r333' is in both sets"):
+        check_questions(Mine(rows), held_out=renamed, number=9)
+    made = load_questions("procedural")
+    with pytest.raises(CheckError, match="is in both sets"):
+        check_questions(made, held_out=[*others, replace(GOOD[0], id=made[12345].id)], number=9)
+
+
 # -- questions that fail -------------------------------------------------------------------
 
 PICK = GOOD[1]  # the answer is B

@@ -221,6 +221,18 @@ def test_broken_ones_of_numbers_are_told_the_remedy() -> None:
     with pytest.raises(CheckError, match=r"near: it accepts the wrong answer '-1' to question 'n'"):
         check_verifier(near, NUMBERS)
 
+    def loose(question: Question, text: str) -> Verdict:
+        return numeric(replace(question, rel_tol=0.5), text)
+
+    with pytest.raises(CheckError, match=r"loose: it accepts the wrong answer '10.2' to question 'n'"):
+        check_verifier(loose, NUMBERS)
+
+    def unsigned(question: Question, text: str) -> Verdict:
+        return numeric(question, text if numeric(question, text).correct else text.replace("-", ""))
+
+    with pytest.raises(CheckError, match=r"unsigned: it accepts the wrong answer '-10' to question 'n'"):
+        check_verifier(unsigned, NUMBERS)
+
     def tells(question: Question, text: str) -> Verdict:
         verdict = numeric(question, text)
         return verdict if verdict.correct else replace(verdict, reason=f"not {question.answer}")

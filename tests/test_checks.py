@@ -146,6 +146,62 @@ def test_a_hanging_teacher_is_told_the_remedy() -> None:
         check_teacher(Hangs(), patience_s=0.1)
 
 
+class Blocks(Teacher):
+    """Sleeps in the event loop, for good without a time."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds, self.free = seconds, threading.Event()
+
+    async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+        self.free.wait(self.seconds)
+        return [Guidance("a") for _ in requests]
+
+
+@pytest.mark.parametrize("seconds", [0.4, None])
+def test_a_teacher_that_blocks_its_loop_is_told_the_remedy(seconds: float | None) -> None:
+    teacher = Blocks(seconds)
+    with pytest.raises(
+        CheckError, match=r"^Blocks: a call blocks the event loop.*0.2 s; use async clients, or"
+    ):
+        check_teacher(teacher, patience_s=0.2)
+    teacher.free.set()
+    assert run(RuleTeacher().guide([])) == []  # the loop that environments use is free
+
+
+def test_a_list_in_another_order_is_named() -> None:
+    class Backwards(RuleTeacher):
+        async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+            return (await super().guide(requests))[::-1]
+
+    with pytest.raises(
+        CheckError, match=r"^Backwards: it answers a list in another order: .* in their order"
+    ):
+        check_teacher(Backwards())
+
+
+@pytest.mark.parametrize("letters", ["ABCD", "AB"])
+def test_guidance_that_follows_the_right_letter_is_named(letters: str) -> None:
+    questions = [choice_question(letters=letters)]
+    teller = each(lambda r: Guidance(f"The answer is {r.dialogue.question.answer}."))
+    with pytest.raises(
+        CheckError, match="on question 'q' follows the right letter, which protocol 'paper' hides"
+    ):
+        check_teacher(teller, questions)
+    shows = replace(protocols()["paper"], name="shows", ground_truth=True)
+    check_teacher(teller, questions, protocol=shows)
+    guesser = each(lambda r: Guidance("The answer is B."))  # by itself: the request did not tell it
+    check_teacher(guesser, questions)
+
+
+def test_a_close_that_fails_is_named() -> None:
+    class Shuts(RuleTeacher):
+        async def close(self) -> None:
+            raise OSError("closed already")
+
+    with pytest.raises(CheckError, match="close raised OSError: closed already; close what is open"):
+        check_teacher(Shuts())
+
+
 def test_claims_are_checked() -> None:
     numbered = Scripted(lambda r: [Guidance(f"{i} {numbered.calls}") for i, _ in enumerate(r)])
     check_teacher(numbered)

@@ -10,7 +10,8 @@ check_env("MyOrg/MyTeaching-v0")           # an id, or an environment
 
 from socratic_env.checks.env import check_env
 from socratic_env.checks.questions import check_questions
-from socratic_env.checks.teacher import CANARY, CANARY_NUMBER, check_teacher
+from socratic_env.checks.teacher import check_teacher
+from socratic_env.checks.teaching import CANARY, CANARY_NUMBER
 from socratic_env.checks.verifier import check_verifier
 
 __all__ = ["CANARY", "CANARY_NUMBER", "check_env", "check_questions", "check_teacher", "check_verifier"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.error import ResetNeeded
 
-from socratic_env.checks.interface import check_gymnasium, check_needs_reset, check_render, check_spec
+from socratic_env.checks.interface import (
+    check_gymnasium,
+    check_needs_reset,
+    check_render,
+    check_spaces,
+    check_spec,
+)
 from socratic_env.checks.parts import Form
-from socratic_env.checks.steps import INFO, EnvExam
+from socratic_env.checks.secrecy import check_secrecy
+from socratic_env.checks.steps import EnvExam, Step
 from socratic_env.errors import CheckError
 from socratic_env.types import reply
 from socratic_env.wrappers import DiscreteView
@@ -20,6 +25,8 @@ from socratic_env.wrappers import DiscreteView
 _ODD_REPLIES = ("", "\x00 \u200b \U0001f600", "\ud800", "{0} %s {{x.__class__}} <|im_end|>", "a" * 1_100_000)
 _SEEDS = range(8)
 _MOST_ATTEMPTS = 1000
+_AROUND = 20
+"""Characters that are shown before a difference."""
 
 
 def check_env(
@@ -29,7 +36,7 @@ def check_env(
     max_attempts: int | None = None,
 ) -> None:
     """Check an environment: an id, or one that follows the contract of SocraticEnv, such as a subclass
-    or a wrapper. Plays about 40 episodes, and asks its teacher as often.
+    or a wrapper. Plays about 65 episodes, and asks its teacher as often.
 
     Gymnasium's own checker, in which every warning counts; the observation, `info` and rewards of solved,
     lost and odd episodes; what ends an episode, and what a step after that does; no ground truth in what
@@ -44,7 +51,8 @@ def check_env(
         max_attempts: K, if it is to be checked.
 
     Raises:
-        CheckError: what is wrong, and the remedy.
+        CheckError: what is wrong, and the remedy. Another SocraticError, such as that of a teacher that is
+            down: it names its own remedy.
     """
     if isinstance(env, str):
         made = gym.make(env)
@@ -65,16 +73,15 @@ def _check(exam: EnvExam, max_attempts: int | None, env_id: str | None) -> None:
             check_spec(exam)
         _check(EnvExam(view.env, exam.name, exam.form), max_attempts, None)
         return
+    check_spaces(exam)
     if env_id is not None:
         check_needs_reset(exam)
     check_gymnasium(exam)
-    attempts = _check_lost(exam)
-    if max_attempts is not None and attempts != max_attempts:
-        exam.fail(f"it ended after {attempts} wrong attempts, but K is {max_attempts}; end it after K")
+    attempts = _check_lost(exam, max_attempts)
     _check_solved(exam, attempts)
     _check_odd(exam)
     _check_questions(exam)
-    _check_secrecy(exam)
+    check_secrecy(exam)
     _check_deterministic(exam, attempts)
     if env_id is not None:
         check_render(exam, env_id)
@@ -85,17 +92,11 @@ def _check(exam: EnvExam, max_attempts: int | None, env_id: str | None) -> None:
 
 
 def _check_ended(exam: EnvExam) -> None:
-    try:
-        exam.env.step(exam.right())
-    except ResetNeeded:
-        return
-    exam.fail(
-        "a finished episode takes a further step; raise gymnasium.error.ResetNeeded (StepError) instead"
-    )
+    exam.refuses_step(exam.env, exam.right(), "step after the end of an episode")
 
 
-def _check_lost(exam: EnvExam) -> int:
-    """Wrong answers up to the end; the number of attempts."""
+def _check_lost(exam: EnvExam, max_attempts: int | None) -> int:
+    """Wrong answers up to the end; the number of attempts, K if the dialogue may grow so long."""
     exam.reset(seed=0)
     for attempt in count(1):
         _, _, terminated, truncated, info = exam.step(exam.wrong(attempt))
@@ -107,6 +108,8 @@ def _check_lost(exam: EnvExam) -> int:
             )
         if terminated or truncated:
             _check_ended(exam)
+            if terminated and max_attempts not in (None, attempt):
+                exam.fail(f"it ended after {attempt} wrong attempts, but K is {max_attempts}; end it after K")
             return attempt
         if not info["guidance"]:
             exam.fail("there is no guidance after a wrong answer that is not the last; ask the teacher")
@@ -120,8 +123,10 @@ def _check_solved(exam: EnvExam, attempts: int) -> None:
     for solved_at in range(1, min(attempts, 3) + 1):
         exam.reset(seed=1)
         for attempt in range(1, solved_at):
-            exam.step(exam.wrong(attempt))
-        *_, info = exam.step(exam.right())
+            *_, terminated, truncated, _ = exam.step(exam.wrong(attempt))
+            if terminated or truncated:
+                return  # this dialogue has grown too long before K
+        _, reward, *_, info = exam.step(exam.right())
         if not info["correct"]:
             exam.fail(
                 f"it refuses the right answer ({info['verdict']}) to question {info['question_id']!r}; see "
@@ -129,6 +134,11 @@ def _check_solved(exam: EnvExam, attempts: int) -> None:
             )
         if info["answer"] is None:
             exam.fail("info['answer'] is None after a right answer; give what was read")
+        if solved_at == 1 and reward != 1:
+            exam.fail(
+                f"a right first attempt earned {reward:g}; it earns 1 in every reward schedule, so pay "
+                "mu_0 = 1, with bounds (1, 1)"
+            )
         _check_ended(exam)
 
 
@@ -175,58 +185,43 @@ def _check_questions(exam: EnvExam) -> None:
         exam.fail(f"reset(options={options}) is taken; raise an error that names what it knows")
 
 
-def _check_secrecy(exam: EnvExam) -> None:
-    """Neither the solution nor the mistakes' reasoning is shown, nor the answer under a further key."""
-    holds: dict[str, list[bool]] = {}
-    answers = set()
-    for seed in _SEEDS:
-        seen = [exam.reset(seed=seed)]
-        question = exam.question
-        observation, *_, info = exam.step("I do not know.")
-        seen.append((observation, info))
-        answers.add(question.answer)
-        hidden = {"the solution": question.solution or "", **{
-            f"the reasoning of mistake {mistake.name!r}": mistake.reasoning for mistake in question.mistakes
-        }}  # fmt: skip
-        for shown, told in (*seen, (f"{exam.env} {exam.env!r} {exam.env.unwrapped!r}", {})):
-            for what, text in hidden.items():
-                if len(text) > 8 and (text in shown or any(text in leaf for leaf in _leaves(told))):
-                    exam.fail(f"the student is shown {what} of question {question.id!r}; keep it to yourself")
-            for key in told.keys() - INFO.keys():
-                holds.setdefault(key, []).append(question.answer in set(_leaves(told[key])))
-    for key, found in holds.items():
-        if len(answers) > 1 and all(found):
-            exam.fail(
-                f"info[{key!r}] is the right answer; leave it out, info is what the student's side sees"
-            )
-
-
-def _leaves(told: Any) -> Iterator[str]:
-    """All texts in an info, and its other values as texts."""
-    if isinstance(told, Mapping):
-        for key, value in told.items():
-            yield from (str(key), *_leaves(value))
-    elif isinstance(told, list | tuple):
-        for value in told:
-            yield from _leaves(value)
-    else:
-        yield str(told)
-
-
 def _check_deterministic(exam: EnvExam, attempts: int) -> None:
     def episodes() -> list[Any]:
         seen: list[Any] = [exam.reset(seed=3)]
         for script in (attempts, 1, min(attempts, 2)):
             for attempt in range(1, script + 1):
                 last = exam.step(exam.right() if attempt == script else exam.wrong(attempt))
-                seen.append(copy.deepcopy(last))
+                seen.append(_untimed(copy.deepcopy(last)))
                 last[4]["messages"].clear()  # what a caller does with it must not matter
+                if last[2] or last[3]:
+                    break  # the dialogue may be too long before K
             seen.append(exam.reset())
         return seen
 
     for step, (one, other) in enumerate(zip(episodes(), episodes(), strict=True)):
         if one != other:
             exam.fail(
-                f"equal seeds and actions gave {one!r:.120} and then {other!r:.120} at step {step}; keep no "
-                "state past reset(seed=), and check with a deterministic teacher"
+                f"equal seeds and actions gave, at step {step}, {_difference(one, other)}; keep no state "
+                "past reset(seed=), and check with a deterministic teacher and tracker=None"
             )
+
+
+def _untimed(step: Step) -> Step:
+    """The step without the seconds that Gymnasium's RecordEpisodeStatistics counts."""
+    if isinstance(counts := step[4].get("episode"), dict):
+        counts.pop("t", None)
+    return step
+
+
+def _difference(one: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+    """The first field that differs, and both its values around the place."""
+    fields = ("observation", "reward", "terminated", "truncated") if len(one) > 2 else ("observation",)
+    values = dict(zip(fields, zip(one, other, strict=True), strict=False))
+    for key in one[-1] | other[-1]:
+        values[f"info[{key!r}]"] = one[-1].get(key, "(absent)"), other[-1].get(key, "(absent)")
+    name, (mine, theirs) = next((name, pair) for name, pair in values.items() if pair[0] != pair[1])
+    mine, theirs = repr(mine), repr(theirs)
+    pairs = enumerate(zip(mine, theirs, strict=False))
+    same = next((at for at, (a, b) in pairs if a != b), min(len(mine), len(theirs)))
+    shown = slice(max(0, same - _AROUND), same + 2 * _AROUND)
+    return f"{name} {mine[shown]} and then {theirs[shown]}"

@@ -11,12 +11,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.utils.env_checker import data_equivalence
 
 from socratic_env.checks.steps import EnvExam
-from socratic_env.errors import SocraticError
+from socratic_env.errors import SocraticError, TrackerError
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
@@ -38,21 +37,28 @@ def check_gymnasium(exam: EnvExam) -> None:
             gymnasium_check(bare, skip_render_check=bare.spec is None, skip_close_check=True)
             if exam.env.unwrapped is not exam.env:
                 gymnasium_check(exam.env, skip_render_check=True, skip_close_check=True)
+    except TrackerError as error:
+        exam.fail(f"{error}; check the environment with tracker=None")
     except SocraticError:
         raise  # names its own remedy
     except Exception as error:  # noqa: BLE001 - the checker raises many kinds
         exam.fail(f"Gymnasium's check_env says: {_COLOUR.sub('', str(error))}")
 
 
+def check_spaces(exam: EnvExam) -> None:
+    """Both spaces are texts."""
+    for name in ("observation_space", "action_space"):
+        space = getattr(exam.env, name, None)
+        if not isinstance(space, gym.spaces.Text):
+            exam.fail(
+                f"it is no text environment: its {name} is a {type(space).__name__}; check_env takes "
+                "environments after the contract of SocraticEnv, with texts (UnicodeText) as both spaces"
+            )
+
+
 def check_needs_reset(exam: EnvExam) -> None:
     """A step before the first reset is an error."""
-    try:
-        exam.env.unwrapped.step("")
-    except ResetNeeded:
-        return
-    exam.fail(
-        "step before reset is allowed; raise gymnasium.error.ResetNeeded (socratic_env.errors.StepError)"
-    )
+    exam.refuses_step(exam.env.unwrapped, "", "step before reset")
 
 
 def check_render(exam: EnvExam, env_id: str) -> None:
@@ -61,9 +67,10 @@ def check_render(exam: EnvExam, env_id: str) -> None:
         exam.fail("metadata['render_modes'] lacks 'ansi'; render the dialogue as text")
     env: gym.Env[str, str] = gym.make(env_id, render_mode="ansi")
     try:
-        env.reset(seed=0)
-        observation, *_ = env.step("I do not know.")
-        shown: Any = env.render()
+        with exam.naming("an episode in render mode 'ansi'", "render in any state after reset"):
+            env.reset(seed=0)
+            observation, *_ = env.step("I do not know.")
+            shown: Any = env.render()
         if not isinstance(shown, str) or observation not in shown:
             exam.fail(f"render in mode 'ansi' gives {shown!r:.60}; give the dialogue as the student sees it")
     finally:
@@ -80,7 +87,9 @@ def check_spec(exam: EnvExam) -> None:
             "functions of a module as arguments"
         )
     try:
-        if not data_equivalence(twin.reset(seed=4), exam.env.reset(seed=4)):
+        with exam.naming("reset of a copy of its spec", "keep all that matters in its arguments"):
+            same = data_equivalence(twin.reset(seed=4), exam.env.reset(seed=4))
+        if not same:
             exam.fail("a copy of its spec makes another environment; keep all that matters in its arguments")
     finally:
         twin.close()

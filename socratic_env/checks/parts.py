@@ -8,10 +8,14 @@ from typing import TypeAlias
 
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Question
-from socratic_env.verifiers import parse_number
+from socratic_env.verifiers import close_enough, parse_number
 
 Form: TypeAlias = Callable[[str, str], str]
 """(reasoning, answer) -> a reply in the form that a verifier reads, such as `socratic_env.types.reply`."""
+
+
+_ROUNDED = 1e-9
+"""Numbers whose texts differ by less are the same, also where there is no tolerance."""
 
 
 def some_questions() -> list[Question]:
@@ -21,9 +25,18 @@ def some_questions() -> list[Question]:
 
 
 def wrong_answers(question: Question) -> list[str]:
-    """Answers that are wrong: the other letters, or the mistakes' values and two that are far off."""
+    """Answers that are wrong: the other letters; or the mistakes' values, the right one with the other sign,
+    two that are just outside the tolerance and two that are far off."""
     if question.kind is AnswerKind.CHOICE:
         return [letter for letter in question.letters if letter != question.answer]
     truth = parse_number(question.answer, question.unit) or 0.0
+    near = 2 * max(question.abs_tol, question.rel_tol * abs(truth))
+    values = [f"{value:.12g}" for value in (-truth, truth + near, truth - near)]
+    close = [
+        value
+        for value in values
+        if not close_enough(float(value), truth, question.abs_tol, max(question.rel_tol, _ROUNDED))
+    ]
     far = 4 * max(1.0, question.abs_tol, math.ceil(question.rel_tol) * abs(truth))
-    return [*(mistake.answer for mistake in question.mistakes), f"{truth + far:g}", f"{truth - far:g}"]
+    mistakes = (mistake.answer for mistake in question.mistakes)
+    return [*mistakes, *close, f"{truth + far:g}", f"{truth - far:g}"]

@@ -16,6 +16,8 @@ from socratic_env.verifiers import Verifier, by_kind
 _ABSENT = "no question has this id"
 _DRAWS = 32
 _FEWEST_TO_DIFFER = 8
+_MOST_COMPARED = 100_000
+"""Questions of a set that are all compared with a held-out one; sets that make questions have more."""
 
 
 def check_questions(
@@ -29,8 +31,10 @@ def check_questions(
     """Check that a set of questions can be used to teach on, and gives nothing away.
 
     Args:
-        questions: what `questions=` of an environment takes: a name, a path, a set, or a list.
-        held_out: another set that must share no question with it, such as the test split.
+        questions: what `questions=` of an environment takes: a name, a path, a set, or a list. Of a name
+            or a folder this is the split "train"; give `load_questions(folder, split="test")` for the other.
+        held_out: another set that must share no question and no id with it, such as the test split. All
+            questions are compared, but of a set of more than 100 000 (procedural ones) only `number`.
         verifier: judges the answers, if not the verifier of each question's kind.
         number: how many questions of a large set to look at, evenly spread.
         seed: of the draws.
@@ -122,19 +126,31 @@ def _check_draws(exam: _Exam, seed: int) -> None:
 
 
 def _check_disjoint(exam: _Exam, other: _Exam, number: int) -> None:
-    def contents(of: _Exam) -> dict[tuple[str, frozenset[str]], str]:
-        asked = (question for _, question in _sample(of, number))
-        return {(q.statement, frozenset(o.text for o in q.options)): q.id for q in asked}
+    def asked(of: _Exam) -> list[Question]:
+        size = len(of.made)
+        return [question for _, question in _sample(of, size if size <= _MOST_COMPARED else number)]
 
-    mine, theirs = contents(exam), contents(other)
+    def contents(questions: list[Question]) -> dict[tuple[str, frozenset[str]], str]:
+        return {(q.statement, frozenset(o.text for o in q.options)): q.id for q in questions}
+
+    both = asked(exam), asked(other)
+    mine, theirs = map(contents, both)
     for content in mine.keys() & theirs.keys():
         exam.fail(
             f"question {mine[content]!r} is {theirs[content]!r} of the held-out set; leave one of them out"
         )
-    for one, ids in ((other, mine.values()), (exam, theirs.values())):
-        for question_id in ids:
-            try:
-                one.made.find(question_id)
-            except QuestionError:
-                continue
-            exam.fail(f"the id {question_id!r} is in both sets; name the split in it, or split the rows")
+    my_ids, their_ids = ({question.id for question in questions} for questions in both)
+    shared = my_ids & their_ids
+    for one, found, ids in ((exam, my_ids, their_ids), (other, their_ids, my_ids)):
+        if len(found) < len(one.made):
+            shared |= {question_id for question_id in ids if _knows(one, question_id)}
+    if shared:
+        exam.fail(f"the id {min(shared)!r} is in both sets; name the split in it, or split the rows")
+
+
+def _knows(exam: _Exam, question_id: str) -> bool:
+    try:
+        exam.made.find(question_id)
+    except QuestionError:
+        return False
+    return True

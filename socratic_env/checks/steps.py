@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import gymnasium as gym
+from gymnasium.error import ResetNeeded
 
 from socratic_env.checks.parts import Form, wrong_answers
-from socratic_env.errors import CheckError
+from socratic_env.errors import CheckError, SocraticError, TrackerError
 from socratic_env.types import Question, StopReason
 
 INFO: Mapping[str, tuple[type, ...]] = {
@@ -39,6 +41,27 @@ class EnvExam:
         """The CheckError that names the environment."""
         raise CheckError(f"{self.name}: {what}")
 
+    @contextmanager
+    def naming(self, what: str, remedy: str) -> Iterator[None]:
+        """Whatever a user's part raises is named; an error of this package names its own remedy."""
+        try:
+            yield
+        except SocraticError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any kind
+            self.fail(f"{what} raised {type(error).__name__}: {error}; {remedy}")
+
+    def refuses_step(self, env: gym.Env[str, str], action: str, what: str) -> None:
+        """This step raises ResetNeeded."""
+        remedy = "raise gymnasium.error.ResetNeeded (socratic_env.errors.StepError)"
+        try:
+            env.step(action)
+        except ResetNeeded:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a user's environment raises is named
+            self.fail(f"{what} raised {type(error).__name__}: {error}; {remedy}")
+        self.fail(f"{what} is allowed; {remedy}")
+
     @property
     def question(self) -> Question:
         """The current question, for a right answer."""
@@ -63,7 +86,8 @@ class EnvExam:
 
     def reset(self, **arguments: Any) -> tuple[str, dict[str, Any]]:
         """A new episode, its observation and info checked."""
-        observation, info = self.env.reset(**arguments)
+        with self.naming(f"reset({arguments})", "take any seed, and the id of any question as options"):
+            observation, info = self.env.reset(**arguments)
         self._check_seen(observation, info)
         unsaid = {key: info[key] for key in ("answer", "verdict", "guidance", "stop_reason")}
         if info["attempt"] != 0 or info["correct"] or any(value is not None for value in unsaid.values()):
@@ -80,6 +104,8 @@ class EnvExam:
         """One attempt, the five results checked against each other."""
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
+        except TrackerError as error:
+            self.fail(f"step raised TrackerError: {error}; check the environment with tracker=None")
         except Exception as error:  # noqa: BLE001 - whatever a user's environment raises is named
             self.fail(
                 f"step raised {type(error).__name__}: {error} on the reply {action!r:.60}; judge a reply "

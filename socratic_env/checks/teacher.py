@@ -6,25 +6,23 @@ import asyncio
 import inspect
 import json
 import pickle
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from socratic_env.checks.parts import some_questions
-from socratic_env.dialogue import Rules, advise, answer, open_dialogue
-from socratic_env.errors import CheckError, SocraticError, TeacherError
+from socratic_env.checks.parts import some_questions, wrong_answers
+from socratic_env.checks.teaching import OwnLoop, TeacherExam
+from socratic_env.errors import CheckError, SocraticError
+from socratic_env.leakage import detect
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.protocols import protocol as protocol_of
 from socratic_env.teachers import Teacher, TeacherRequest, TeacherSpec, from_spec
-from socratic_env.teachers.base import run
-from socratic_env.types import AnswerKind, Guidance, Question, Usage, reply
+from socratic_env.types import Guidance, Question
 
-CANARY, CANARY_NUMBER = "canary-6b1f93d2", "60.4918273"
-"""Stand for the hidden solution of every question that the checks ask about, and for the hidden answer
-of the numeric ones."""
+_ROUNDS = 3
+"""How often guidance must follow the truth: a teacher that guesses letters does so now and then."""
 _ODD_REPLIES = ("", "\x00 \u200b \U0001f600", "{reference_solution} {0} %s {{x.__class__}}", "<|im_end|>" * 9)
-_RULES = Rules(max_attempts=9)
 
 
 def check_teacher(
@@ -38,9 +36,11 @@ def check_teacher(
 ) -> None:
     """Check that a teacher keeps its contract; it is asked about 40 times.
 
-    One Guidance for each request, in order, for none, one and many requests, at the first and at a
-    later attempt, from calls under way together and from another event loop, also after `close`;
-    faults as data; no hidden truth in the guidance. A teacher made here from a spec is closed.
+    One Guidance for each request, for none, one and many requests, at the first and at a later attempt,
+    from calls under way together and from another event loop, also after `close`, and none that blocks
+    its loop for longer than `patience_s`; faults as data; no hidden truth in the guidance. The order of
+    the list is checked where the teacher says the same to equal requests: guidance that is drawn anew
+    each time does not show to which request it belongs. The teacher is closed at the end.
 
     Args:
         teacher: a Teacher object or a spec; a spec must also survive JSON.
@@ -48,7 +48,8 @@ def check_teacher(
         protocol: the teaching variant; what it hides must not show.
         deterministic: the teacher claims that equal requests get equal guidance, in any company.
         picklable: the teacher claims that it can be copied to another process.
-        patience_s: the longest time for one call.
+        patience_s: the longest time for one call. A call that never comes back is left behind in a
+            daemon thread.
 
     Raises:
         CheckError: what is wrong, and the remedy.
@@ -57,21 +58,21 @@ def check_teacher(
     asked = questions if questions is not None else some_questions()
     if not asked:
         raise CheckError("questions is empty; give at least one, or None for procedural ones")
-    exam = _Exam(made, protocol_of(protocol), patience_s)
+    exam = TeacherExam(made, protocol_of(protocol), patience_s)
     try:
         requests = [exam.request(question) for question in asked[:6]]
         for question in asked[:6]:
             _check_accepts(made, question)
-        _check_batches(exam, requests)
+        together = _check_batches(exam, requests)
         _check_odd_replies(exam, asked[0])
-        _check_overlap(exam, requests)
+        _check_order(exam, together, _check_overlap(exam, requests))
+        _check_letters(exam, asked[:6])
         if deterministic:
             _check_deterministic(exam, requests)
         if picklable:
             _check_picklable(made)
     finally:
-        if not isinstance(teacher, Teacher):
-            run(made.close())
+        exam.end()
 
 
 def _fail(teacher: Teacher, what: str) -> NoReturn:
@@ -97,82 +98,6 @@ def _from_spec(spec: TeacherSpec) -> Teacher:
     return from_spec(copy)
 
 
-class _Exam:
-    """A teacher, a protocol, and calls that cannot hang."""
-
-    def __init__(self, teacher: Teacher, protocol: TeachingProtocol, patience_s: float) -> None:
-        self.teacher, self.protocol, self.patience_s = teacher, protocol, patience_s
-
-    def request(self, question: Question, said: str | None = None, attempts: int = 1) -> TeacherRequest:
-        """Wrong attempts on the question; then canaries take the place of the truth."""
-        if said is None:
-            mistake = next(iter(question.mistakes), None)
-            said = reply(mistake.reasoning, mistake.answer) if mistake else "I do not know."
-        dialogue = open_dialogue(question)
-        for attempt in range(attempts):
-            if attempt:
-                dialogue = advise(dialogue, Guidance("Try again."), _RULES)
-            dialogue = answer(dialogue, said, _RULES)
-        numeric = question.kind is AnswerKind.NUMERIC
-        marked = replace(question, solution=CANARY, answer=CANARY_NUMBER if numeric else question.answer)
-        return TeacherRequest(replace(dialogue, question=marked), self.protocol)
-
-    async def ask(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
-        """The guidances, checked one by one; a TeacherError that was raised counts as a fault."""
-        try:
-            given = await asyncio.wait_for(self.teacher.guide(requests), self.patience_s)
-        except TeacherError as fault:
-            return [Guidance(fault=fault) for _ in requests]
-        except TimeoutError:
-            _fail(
-                self.teacher,
-                f"guide did not return within {self.patience_s:g} s; give every call a total deadline and "
-                "return Guidance(fault=TeacherTimeout(...)) when it has passed",
-            )
-        except SocraticError:
-            raise  # names its own remedy
-        except Exception as error:  # noqa: BLE001 - whatever a user's teacher raises is named
-            _fail(
-                self.teacher,
-                f"guide raised {type(error).__name__}: {error}; catch what a request may cause and return "
-                "Guidance(fault=TeacherError(...)) for it, so that the other requests succeed",
-            )
-        self._check_shape(requests, given)
-        return given
-
-    def _check_shape(self, requests: Sequence[TeacherRequest], given: Any) -> None:
-        if not isinstance(given, list) or len(given) != len(requests):
-            got = f"{len(given)}" if isinstance(given, list) else f"a {type(given).__name__}"
-            _fail(
-                self.teacher,
-                f"guide returned {got} for {len(requests)} requests; return a list with one for each, in the "
-                "order of the requests",
-            )
-        shown = {CANARY: self.protocol.reference_solution, CANARY_NUMBER: self.protocol.ground_truth}
-        for one in given:
-            if not isinstance(one, Guidance):
-                _fail(self.teacher, f"guide returned {one!r:.60} in its list; wrap it: Guidance(text)")
-            if not isinstance(one.usage, Usage):
-                _fail(self.teacher, f"usage is {one.usage!r:.60}; give a socratic_env.types.Usage")
-            if one.fault is not None and not isinstance(one.fault, TeacherError):
-                _fail(self.teacher, f"the fault is {one.fault!r:.60}; make it a TeacherError")
-            if not isinstance(one.text, str) or (one.fault is None and not one.text.strip()):
-                _fail(
-                    self.teacher,
-                    f"the text is {one.text!r:.60} without a fault; where there is no guidance, return "
-                    "Guidance(fault=TeacherReplyError(...))",
-                )
-            if one.fault is not None and one.text:
-                _fail(self.teacher, "a Guidance has both a text and a fault; leave the text empty")
-            said = f"{one.text} {one.mistake} {one.fault}"
-            if any(mark in said and not may_show for mark, may_show in shown.items()):
-                _fail(
-                    self.teacher,
-                    f"the guidance holds a truth that protocol {self.protocol.name!r} hides; build prompts "
-                    "with socratic_env.protocols.teacher_messages only",
-                )
-
-
 def _check_accepts(teacher: Teacher, question: Question) -> None:
     try:
         teacher.check(question)
@@ -180,45 +105,93 @@ def _check_accepts(teacher: Teacher, question: Question) -> None:
         _fail(teacher, f"it refuses question {question.id!r} ({error}); pass questions that it can teach")
 
 
-def _check_batches(exam: _Exam, requests: Sequence[TeacherRequest]) -> None:
-    for count in (0, 1, len(requests)):
-        run(exam.ask(requests[:count]))
+def _check_batches(exam: TeacherExam, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+    """None, one and many requests; the guidances of all of them in one call."""
+    for count in (0, 1):
+        exam.run(exam.ask(requests[:count]))
+    together = exam.run(exam.ask(requests))
     question = requests[0].dialogue.question
-    run(exam.ask([*requests, exam.request(question, attempts=3)]))
+    exam.run(exam.ask([*requests, exam.request(question, attempts=3)]))
+    return together
 
 
-def _check_odd_replies(exam: _Exam, question: Question) -> None:
-    run(exam.ask([exam.request(question, said) for said in _ODD_REPLIES]))
+def _check_odd_replies(exam: TeacherExam, question: Question) -> None:
+    exam.run(exam.ask([exam.request(question, said) for said in _ODD_REPLIES]))
 
 
-def _check_overlap(exam: _Exam, requests: Sequence[TeacherRequest]) -> None:
-    """Calls under way together, and then from a second event loop, as users of asyncio have."""
+def _check_overlap(exam: TeacherExam, requests: Sequence[TeacherRequest]) -> list[list[Guidance]]:
+    """Calls under way together, and then from a second event loop, as users of asyncio have; the
+    guidances of both times."""
 
-    async def together() -> None:
-        await asyncio.gather(*(exam.ask([request]) for request in requests))
+    async def together() -> list[Guidance]:
+        return [given[0] for given in await asyncio.gather(*(exam.ask([request]) for request in requests))]
 
-    async def elsewhere() -> None:
-        await together()
-        await exam.teacher.close()
+    async def elsewhere() -> list[Guidance]:
+        given = await together()
+        await exam.close_teacher()
+        return given
 
-    run(together())
-    _in_own_loop(elsewhere())
+    first, other = exam.run(together(), len(requests)), OwnLoop()
+    try:
+        return [first, exam.run(elsewhere(), len(requests), other)]
+    finally:
+        other.stop()
 
 
-def _in_own_loop(coroutine: Coroutine[Any, Any, None]) -> None:
-    with ThreadPoolExecutor(1) as pool:  # the caller's thread may run a loop already
-        pool.submit(asyncio.run, coroutine).result()
+def _check_order(exam: TeacherExam, together: list[Guidance], alone: list[list[Guidance]]) -> None:
+    """Of a teacher that says the same each time: one call for many gives it in the order of the list."""
+    listed, first, again = ([(one.text, one.mistake) for one in given] for given in (together, *alone))
+    if first == again != listed and Counter(first) == Counter(listed):
+        exam.fail(
+            f"it answers a list in another order: {listed[0][0]!r:.60} came where {first[0][0]!r:.60} is "
+            "what it says to that request alone; return one Guidance for each request, in their order"
+        )
 
 
-def _check_deterministic(exam: _Exam, requests: Sequence[TeacherRequest]) -> None:
-    together = run(exam.ask(requests))
-    alone = [run(exam.ask([request]))[0] for request in requests]
-    backwards = run(exam.ask(requests[::-1]))[::-1]
+def _check_letters(exam: TeacherExam, questions: Sequence[Question]) -> None:
+    """A letter can be no canary: with another truth, and all else equal, guidance must not name that one."""
+    if exam.protocol.ground_truth:
+        return
+    pairs = [_two_truths(exam, question) for question in questions if len(question.letters) > 1]
+    for _ in range(_ROUNDS):
+        if not pairs:
+            return
+        given = iter(exam.run(exam.ask([request for pair in pairs for request in pair])))
+        pairs = [pair for pair in pairs if _follow(pair, (next(given), next(given)))]
+    if pairs:
+        exam.fail(
+            f"its guidance on question {pairs[0][0].dialogue.question.id!r} follows the right letter, which "
+            f"protocol {exam.protocol.name!r} hides; build prompts with "
+            "socratic_env.protocols.teacher_messages only"
+        )
+
+
+def _two_truths(exam: TeacherExam, question: Question) -> tuple[TeacherRequest, TeacherRequest]:
+    """The same wrong attempt, once with another letter as the truth."""
+    said = question.mistakes[0].answer if question.mistakes else None
+    wrong = wrong_answers(question)
+    others = [letter for letter in wrong if letter != said]
+    reply = None if others else "I do not know."  # of two options, the wrong one would tell the right one
+    moved = replace(question, answer=(others or wrong)[-1])
+    return exam.request(question, reply), exam.request(moved, reply)
+
+
+def _follow(pair: tuple[TeacherRequest, TeacherRequest], given: tuple[Guidance, Guidance]) -> bool:
+    """Whether each guidance names the truth of its own request, and not that of the other."""
+    mine, moved = (request.dialogue.question for request in pair)
+    first, second = (f"{one.text}\n{one.mistake}\n{one.fault}" for one in given)
+    crossed = detect(mine, second) or detect(moved, first)
+    return bool(detect(mine, first) and detect(moved, second) and not crossed)
+
+
+def _check_deterministic(exam: TeacherExam, requests: Sequence[TeacherRequest]) -> None:
+    together = exam.run(exam.ask(requests))
+    alone = [exam.run(exam.ask([request]))[0] for request in requests]
+    backwards = exam.run(exam.ask(requests[::-1]))[::-1]
     for others in (alone, backwards):
         for request, one, other in zip(requests, together, others, strict=True):
             if (one.text, one.mistake) != (other.text, other.mistake):
-                _fail(
-                    exam.teacher,
+                exam.fail(
                     f"it claims to be deterministic, but said {one.text!r:.60} and then {other.text!r:.60} "
                     f"on question {request.dialogue.question.id!r}; check the order of the list, seed each "
                     "request by its content, or leave out deterministic=True",
