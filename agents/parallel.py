@@ -38,8 +38,9 @@ def start() -> torch.device:
 
 
 def stop() -> None:
-    """Leave the processes of torchrun."""
+    """Leave the processes of torchrun, all together."""
     if dist.is_initialized():
+        dist.barrier(group=_control)
         dist.destroy_process_group()
 
 
