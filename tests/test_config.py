@@ -7,8 +7,6 @@ import torch
 
 from agents import train
 from agents.config import TrainConfig
-from agents.learner import Learner
-from agents.presets import PRESETS
 from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
 from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.questions import load_questions
@@ -42,19 +40,8 @@ def test_the_command_line_refuses_such_a_value_too(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_ends_of_the_ranges_can_be_used(tiny_student):
-    model, tokenizer, _ = tiny_student
-    config = replace(
-        PRESETS["tiny"],
-        lr=0.0,
-        seed=2**32 - 1,
-        eval_top_p=1.0,
-        eval_temperature=0.0,
-        temperature=1e-3,
-        warmup=0,
-    )
-    learner = Learner(model, tokenizer.pad_token_id, config)
-    assert learner.optimizer.param_groups[0]["lr"] == 0
+def test_the_ends_of_the_ranges_can_be_used():
+    TrainConfig(lr=0.0, seed=2**32 - 1, eval_top_p=1.0, eval_temperature=0.0, temperature=1e-3, warmup=0)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +69,13 @@ def test_settings_that_do_something_are_not():
 @pytest.fixture(scope="module")
 def beginner():
     """(tokenizer, maker of a model, questions) for warm starts of a few steps."""
-    shape, questions = TinyStudent(hidden=16, layers=1, vocabulary=265), load_questions("concepts")
+    shape, concepts = TinyStudent(hidden=16, layers=1, vocabulary=265), load_questions("concepts")
+    questions = load_questions([concepts[i] for i in range(64)])
     tokenizer = make_tokenizer(sample_texts(questions, 50, seed=0), shape.vocabulary)
     return tokenizer, lambda: make_model(shape, tokenizer, seed=0), questions
 
 
-@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11])
+@pytest.mark.parametrize("steps", [1, 10, 11])
 def test_a_warm_start_may_have_any_number_of_steps(beginner, steps):
     tokenizer, make, questions = beginner
     losses = []
