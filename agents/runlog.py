@@ -34,7 +34,7 @@ class RunLog:
 
     Args:
         resume_step: go on in a folder that has a run, after this step: what was logged of later
-            steps is dropped, since they are made again; -1 drops all. None: a new run.
+            steps is dropped, since they are made again; -1 drops all. None: a new run (`claim` it).
 
     Attributes:
         evaluated: the steps whose evaluations are in the log, whole.
