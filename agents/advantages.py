@@ -148,6 +148,9 @@ ESTIMATORS: Mapping[str, Callable[[Attempts], Array]] = {
 }
 """Estimators that a run can select by name."""
 
+OF_EPISODES = frozenset({"grpo", "grpo-no-std", "reinforce++-baseline-trajectory"})
+"""Those that go by the returns of episodes, whatever an attempt is credited with."""
+
 
 def _array(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=np.float64)

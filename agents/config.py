@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import tyro
 
-from agents.advantages import ESTIMATORS
+from agents.advantages import ESTIMATORS, OF_EPISODES
+from agents.limits import check_ranges
 from agents.losses import PolicyLoss
 from agents.sdpo import Distillation
 from agents.students import TinyStudent, WarmStart
@@ -38,18 +39,21 @@ class TrainConfig:
     protocol: str | None = None
     """Teaching variant; None: the environment's own."""
     max_attempts: int = 2
-    """K, the most attempts of an episode."""
+    """K, the most attempts of an episode; the algorithms without a teacher always make one."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
     algorithm: Literal[
         "socratic", "reinforce++", "reinforce++-baseline", "grpo", "grpo-no-std", "sdpo"
     ] = "socratic"  # fmt: skip
     """socratic: teacher in the rollout, REINFORCE++ on the decayed rewards; the others without a teacher
-    (K = 1): their estimator, or (sdpo) self-distillation from a sibling's correct solution."""
+    (K = 1, so that teacher, protocol and reward do nothing): their estimator, or (sdpo)
+    self-distillation from a sibling's correct solution."""
     credit: Literal["attempt", "trajectory"] = "attempt"
-    """What an attempt is credited with: its own reward (eq 15), or the return of its episode (eq 14)."""
+    """What an attempt is credited with: its own reward (eq 15), or the return of its episode (eq 14);
+    for algorithm socratic, and estimators that do not go by the returns of episodes anyway."""
     estimator: str | None = None
-    """Advantage estimator by its name in agents/advantages.py; None: the algorithm's own."""
+    """Advantage estimator by its name in agents/advantages.py; None: the algorithm's own (sdpo has
+    none)."""
     student: str = "tiny"
     """"tiny": made and warm-started here; "smollm2": SmolLM2-135M-Instruct from its Python package, with a
     warm start; else a local folder in transformers' format."""
@@ -82,9 +86,14 @@ class TrainConfig:
     """Most tokens in one forward pass of the learner, padding included."""
     packing: bool = False
     """Rows one after the other instead of padded side by side: no padding, and fast where the attention
-    knows packed rows (on a GPU); on the CPU rows of like length side by side are faster."""
+    knows packed rows; on the CPU rows of like length side by side are faster."""
+    attention: Literal["sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    """How the learner's model attends, as transformers names it. For packed rows, "sdpa" and "eager" compute
+    all pairs of tokens and mask those of other rows; the others, on a GPU, leave them out."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the sampler, and of the learner's passes; its weights and optimizer stay in float32."""
+    """Of the learner's passes, and of vLLM in this process. The learner's weights and optimizer stay in
+    float32, the transformers sampler too (also under LoRA and torchrun, where it is a second model);
+    servers have the type that they were started with."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them."""
     lora_rank: int = 0
@@ -92,7 +101,7 @@ class TrainConfig:
     lora_alpha: int = 32
     """Scale of the adapters, over their rank."""
     temperature: float = 1.0
-    """Of the student's rollouts."""
+    """Of the student's rollouts, above 0."""
     max_response_tokens: int = 64
     """Longest response."""
     max_model_len: int = 512
@@ -111,7 +120,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     """Of AdamW."""
     grad_clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient, above 0."""
     eval_every: int = 10
     """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
     eval_questions: int = 256
@@ -129,19 +138,7 @@ class TrainConfig:
     """Of the student, the questions and the sampling."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "questions_per_step", "rollouts_per_question", "questions_per_minibatch", "max_attempts",
-            "eval_questions", "eval_samples", "eval_every", "max_response_tokens",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("steps", "lora_rank"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        if self.history_tokens is not None and self.history_tokens < 2:
-            raise ConfigurationError(
-                f"history_tokens is {self.history_tokens}; give at least 2, or None for whole answers"
-            )
+        check_ranges(self.settings())
         if self.questions_per_step % self.questions_per_minibatch:
             raise ConfigurationError(
                 f"questions_per_step={self.questions_per_step} is no multiple of "
@@ -155,6 +152,37 @@ class TrainConfig:
         self._check_servers()
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise unknown("estimator", self.estimator, ESTIMATORS)
+        self._check_effect()
+
+    def _check_effect(self) -> None:
+        """Refuse what would do nothing."""
+        alone = self.algorithm != "socratic"
+        for name, idle, why in (
+            (
+                "max_attempts",
+                alone and self.max_attempts not in (1, TrainConfig.max_attempts),
+                f"algorithm {self.algorithm!r} makes one attempt",
+            ),
+            (
+                "estimator",
+                self.algorithm == "sdpo" and self.estimator is not None,
+                "algorithm 'sdpo' has no advantages",
+            ),
+            (
+                "credit",
+                alone and self.credit == "trajectory",
+                f"an episode of algorithm {self.algorithm!r} is one attempt",
+            ),
+            (
+                "credit",
+                self.credit == "trajectory" and self.estimator_name in OF_EPISODES,
+                f"estimator {self.estimator_name!r} always goes by the returns of episodes",
+            ),
+        ):
+            if idle:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)!r} and would have no effect, since {why}; leave it out"
+                )
 
     def _check_servers(self) -> None:
         if (self.policy == "server") != bool(self.servers):
@@ -197,6 +225,15 @@ class TrainConfig:
         except ValueError as error:
             raise ConfigurationError(f"teacher {self.teacher!r} is no valid JSON: {error}") from None
         return spec
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting by the name of its option, such as {"warm.steps": 700}."""
+        found: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            found |= (
+                {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+            )
+        return found
 
     def as_json(self) -> str:
         """The configuration as written into the run folder."""

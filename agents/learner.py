@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from agents.batching import (
     padded,
     statistics,
 )
+from agents.checkpoint import load_trainer_state
 from agents.config import TrainConfig
 from agents.losses import policy_loss, token_weights, truncated_importance_weights
 from agents.records import Sample
@@ -149,8 +151,9 @@ class Learner:
             state["adapter"] = {name: x for name, x in everything.items() if ".lora_" in name}
         return state
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint's state."""
+    def load(self, place: Path) -> None:
+        """Go on from a checkpoint, which every process reads. Raises CheckpointError."""
+        state = load_trainer_state(place)
         full.set_optimizer_state_dict(self.scorer, self.optimizer, state["optimizer"], options=_GIVEN)
         self.schedule.load_state_dict(state["schedule"])
         if self.self_teacher is not None:

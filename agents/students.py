@@ -23,6 +23,7 @@ from agents.batching import IGNORED, Row, Scorer, log_probabilities, padded
 from socratic_env import dialogue as rules_of
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue
+from socratic_env.errors import QuestionError
 from socratic_env.questions import QuestionSet
 from socratic_env.teachers.retry import RETRY_PROMPT
 from socratic_env.teachers.rule import UNKNOWN_MISTAKE, UNREADABLE
@@ -150,7 +151,10 @@ class Beliefs:
 
 def _right(question: Question) -> str:
     if question.solution is None:
-        raise ValueError(f"question {question.id} has no worked solution; warm-start on questions that do")
+        raise QuestionError(
+            f"question {question.id} has no worked solution; warm-start on questions that do, such as "
+            "--warm-questions procedural"
+        )
     return reply(question.solution, question.answer)
 
 
@@ -201,7 +205,8 @@ def warm_start(
     pool = [questions[i] for i in rng.sample(range(len(questions)), min(len(questions), 16384))]
     beliefs = Beliefs([question.subtask for question in pool], warm, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=warm.lr, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, warm.lr, total_steps=warm.steps, pct_start=0.1)
+    total = max(warm.steps, 11)  # of fewer, the tenth in which the rate rises would be no step
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, warm.lr, total_steps=total, pct_start=0.1)
     model.train()
     scorer, loss = Scorer(model), torch.zeros(())
     for step in range(warm.steps):

@@ -7,9 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import torch
@@ -19,41 +17,44 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents import parallel
-from agents.assembly import distance_from, first_student, load_student, make_policy
-from agents.checkpoint import latest_checkpoint, load_trainer_state, save_checkpoint
+from agents.assembly import load_student, make_policy, warm_student
+from agents.checkpoint import save_checkpoint
 from agents.config import TrainConfig
 from agents.evaluate import Evaluator
 from agents.learner import Learner
 from agents.presets import PRESETS
 from agents.report import write_report
 from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
+from agents.start import Start, prepare
 from agents.summary import by_part, changes
-from agents.trainer import make_env, train
+from agents.trainer import train
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.evaluation import Evaluation
 from socratic_env.runs import CONFIG, REPORT
-from socratic_env.teachers import Teacher, from_spec
-from socratic_env.teachers.base import run as wait_for
 
 console = Console(stderr=True)
 
 
-def parse(arguments: list[str]) -> tuple[TrainConfig, Path | None]:
-    """(configuration, folder to resume) of a command line: `--preset` or `--resume` gives the
+def parse(arguments: list[str]) -> tuple[TrainConfig, TrainConfig | None]:
+    """(configuration, that of the run to resume) of a command line: `--preset` or `--resume` gives the
     defaults, further options change them."""
     chosen, rest = _take(arguments, {"--preset", "--resume"})
     preset, resume = chosen.get("--preset", "tiny"), chosen.get("--resume")
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
-    default = replace(PRESETS[preset], preset=preset)
-    folder = Path(resume) if resume is not None else None
-    if folder is not None:
+    default, before = replace(PRESETS[preset], preset=preset), None
+    if resume is not None:
+        folder = Path(resume)
         if not (folder / CONFIG).is_file():
             raise ConfigurationError(f"--resume {folder}: no {CONFIG} there; give the folder of a run")
-        default = replace(
-            TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8")), run_dir=folder
-        )
+        before = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+        before = default = replace(before, run_dir=folder)
+        if "--preset" in chosen and preset != before.preset:
+            raise ConfigurationError(
+                f"--resume {folder}: the run's preset is {before.preset!r}, not {preset!r}, and that cannot "
+                "change midway; leave it out, or start a new run"
+            )
     elif default.run_dir is None:
         default = replace(default, run_dir=Path("runs") / f"{preset}-{datetime.now():%Y%m%d-%H%M%S}")
     description = (
@@ -63,7 +64,12 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Path | None]:
     config = tyro.cli(
         TrainConfig, args=rest, default=default, prog="python -m agents.train", description=description
     )
-    return config, folder
+    if before is not None and config.run_dir != before.run_dir:
+        raise ConfigurationError(
+            f"--resume {before.run_dir} together with --run-dir {config.run_dir}: a run goes on in its own "
+            "folder; leave --run-dir out"
+        )
+    return config, before
 
 
 def _take(arguments: list[str], names: set[str]) -> tuple[dict[str, str], list[str]]:
@@ -81,48 +87,29 @@ def _take(arguments: list[str], names: set[str]) -> tuple[dict[str, str], list[s
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a training; 0: fine, 1: ran and failed, 2: unusable arguments."""
+    transformers.utils.logging.disable_progress_bar()
     with ExitStack() as opened:
         try:
-            config, resume = parse(sys.argv[1:] if arguments is None else arguments)
-            if config.run_dir is None:
-                raise ConfigurationError("run_dir is None; give a folder")
+            config, before = parse(sys.argv[1:] if arguments is None else arguments)
             device = parallel.start()
-            if parallel.rank() > 0:
-                follow(config, device)
-                return 0
-            environments = partial(make_env, config, shared_teacher(config, opened))
-            env = environments("train", config.questions_per_step, config.rollouts_per_question)
-            opened.callback(env.close)
-            place = latest_checkpoint(resume / CHECKPOINTS) if resume is not None else None
-            state = load_trainer_state(place) if place is not None else None
-            log = RunLog(config.run_dir, config, None if state is None else state["step"])
-            opened.callback(log.close)
+            start = prepare(config, before, opened, device, console) if parallel.rank() == 0 else None
         except (SocraticError, gymnasium.error.Error, OSError) as error:
             return fail(error, 2)
         try:
-            run(config, env, environments, log, place, state, device)
+            if start is None:
+                follow(config, device)
+            else:
+                run(config, start, device)
         except (SocraticError, OSError) as error:
             return fail(error, 1)
     parallel.stop()
     return 0
 
 
-def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
-    """One teacher for training and evaluation, since it may hold a model or a file that it writes to;
-    None: each environment's own."""
-    spec = config.teacher_spec()
-    if spec is None:
-        return None
-    teacher = from_spec(spec)
-    opened.callback(lambda: wait_for(teacher.close()))
-    return teacher
-
-
 def follow(config: TrainConfig, device: torch.device) -> None:
     """What the processes of torchrun but the first do: their share of the learning."""
-    model, tokenizer = load_student(parallel.shared())
+    model, tokenizer = load_student(parallel.shared(), config.attention)
     parallel.follow(Learner(model.to(device), tokenizer.pad_token_id, config))
-    parallel.stop()
 
 
 def fail(error: Exception, status: int) -> int:
@@ -131,41 +118,37 @@ def fail(error: Exception, status: int) -> int:
     return status
 
 
-def run(
-    config: TrainConfig,
-    env: Any,
-    environments: Any,
-    log: RunLog,
-    place: Path | None,
-    state: dict[str, Any] | None,
-    device: torch.device,
-) -> None:
-    """The whole job: student, evaluation, training, evaluation, report. `place` and `state` are a
-    checkpoint to go on from."""
+def run(config: TrainConfig, start: Start, device: torch.device) -> None:
+    """The whole job: student, evaluation, training, evaluation, report."""
     started = time.perf_counter()
-    transformers.utils.logging.disable_progress_bar()
-    checkpoints = log.folder / CHECKPOINTS
+    assert config.run_dir is not None
     with ExitStack() as opened:
+        log = RunLog(config.run_dir, config, start.resume_step)
+        opened.callback(log.close)
+        checkpoints = log.folder / CHECKPOINTS
         progress = opened.enter_context(progress_bar())
-        base = first_student(config, log.folder, env.questions, progress)
-        # Adapters belong to the weights that the run began with.
-        folder = base if place is None or config.lora_rank else place
-        model, tokenizer = load_student(parallel.shared(folder))
+        env, model, tokenizer, distance = start.env, start.model, start.tokenizer, start.distance
+        if start.lessons is not None:
+            warm_student(config, model, tokenizer, start.lessons, start.folder, progress)
+            model, tokenizer = load_student(start.folder, config.attention)
+            model = model.to(device)
+            if distance is not None:
+                distance = replace(distance, student=model, teacher=distance.teacher.to(device))
+        parallel.shared(start.folder)
         chat = Chat(tokenizer, config.history_tokens)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
-        learner = parallel.led(Learner(model.to(device), tokenizer.pad_token_id, config))
-        first = 0
-        if state is not None:
-            first = state["step"]
-            learner.load_state(state)
+        learner = parallel.led(Learner(model, tokenizer.pad_token_id, config))
+        first = start.step
+        if start.place is not None:
+            place = start.place
+            learner.load(place)
         else:
             place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
-        policy = make_policy(config, place or base, learner, tokenizer, progress)
+        policy = make_policy(config, place, learner, tokenizer, progress)
         opened.callback(policy.close)
-        distance = distance_from(config, learner, tokenizer)
-        evaluator = Evaluator(config, environments, policy, chat, log, distance)
+        evaluator = Evaluator(config, start.environments, policy, chat, log, distance)
         opened.callback(evaluator.close)
-        if not read_lines(log.folder / EVALUATIONS):
+        if first == 0 and 0 not in log.evaluated:
             show(progress.console, 0, evaluator(0))
         write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
         bar = progress.add_task("training", total=config.steps, completed=first, status="")

@@ -215,7 +215,10 @@ def test_a_run_holds_neither_truth_nor_key(
     as some gateways do."""
     from agents import train
 
-    questions = write_questions(tmp_path / "mine.jsonl")
+    questions = tmp_path / "mine"
+    questions.mkdir()
+    for split in ("train", "test"):
+        write_questions(questions / f"{split}.jsonl")
     teacher = {"kind": "openai", "base_url": server.url, "model": model, "retries": 0}
     options = ["--steps", "1", "--policy", "transformers", "--student", str(tiny_student[2])]
     options += ["--questions", str(questions), "--questions-per-step", "2", "--rollouts-per-question", "4"]

@@ -1,6 +1,7 @@
 """The learner: log-probabilities, gradients that no batching changes, an actual improvement."""
 
 import copy
+import importlib.util
 import math
 from dataclasses import replace
 
@@ -9,12 +10,15 @@ import pytest
 import torch
 
 from agents import batching
+from agents.assembly import load_student
 from agents.batching import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
+from agents.checkpoint import save_checkpoint
 from agents.learner import Learner, NonFiniteError
 from agents.metrics import definition
 from agents.presets import PRESETS
 from agents.records import Sample
 from agents.sdpo import Distillation
+from socratic_env.errors import ConfigurationError
 
 CONFIG = replace(PRESETS["tiny"], questions_per_minibatch=2, warmup=1)
 
@@ -193,6 +197,17 @@ def test_memory_savings_keep_the_gradient(tiny_student, setting):
     assert all(gradient.dtype == torch.float32 for gradient in found.values())
 
 
+def test_the_attention_is_a_choice(tiny_student):
+    folder = tiny_student[2]
+    models = [load_student(folder, attention)[0] for attention in ("sdpa", "eager")]
+    assert [model.config._attn_implementation for model in models] == ["sdpa", "eager"]
+    one, other = (gradient_of(model, dialogues(), packing=True)[1] for model in models)
+    same_gradients(one, other)
+    if importlib.util.find_spec("flash_attn") is None:
+        with pytest.raises(ConfigurationError, match="attention 'flash_attention_2' cannot be had here"):
+            load_student(folder, "flash_attention_2")
+
+
 def test_a_large_vocabulary_is_read_in_parts(tiny_student, monkeypatch):
     metrics, expected = gradient_of(tiny_student[0], dialogues())
     monkeypatch.setattr(batching, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
@@ -266,9 +281,9 @@ def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_s
         ):
             torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
     # A new learner with the state goes on as the old one.
-    torch.save(learner.state(), tmp_path / "state.pt")
+    place = save_checkpoint(tmp_path, 1, model, tiny_student[1], learner)
     twin = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=learner.config)
-    twin.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
+    twin.load(place)
     for each in (learner, twin):
         each.update(given, np.array([1.0, -1.0] * 4))
     for name, weight in learner.weights().items():
