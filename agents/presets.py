@@ -11,7 +11,7 @@ PRESETS: dict[str, TrainConfig] = {
     # A real, weak language model; a step takes minutes on two CPU cores and seconds on a GPU.
     "smollm2": TrainConfig(
         student="smollm2",
-        questions="drills",
+        questions="concepts",
         warm=WarmStart(steps=40, batch=16, lr=1e-4),
         questions_per_step=8,
         rollouts_per_question=8,
