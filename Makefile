@@ -28,8 +28,9 @@ $(VENV)/.ready: pyproject.toml
 demo: setup ## train a small student with SocraticPO on the CPU and write a report (minutes)
 	$(BIN)/python -m agents.train --preset tiny
 
+# By file: the servers that a file starts serve all of its tests.
 test: lint types ## lint, types and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

@@ -6,11 +6,17 @@ import time
 from collections.abc import Callable
 
 
-def growth(work: Callable[[str], object], unit: str, length: int) -> float:
-    """The time for a text of `2 * length` characters over that for `length`, both of repeated units.
+def repeated(unit: str) -> Callable[[int], str]:
+    """A text of a given length made of copies of `unit`."""
+    return lambda length: (unit * (length // len(unit) + 1))[:length]
+
+
+def growth(work: Callable[[str], object], make: Callable[[int], str], length: int) -> float:
+    """The time for the text `make(2 * length)` over that for `make(length)`.
 
     2 is linear, 4 quadratic. Each is the best of five, in this thread's processor time, whatever
-    else the machine does, and half a millisecond, in which allocation and caches show.
+    else the machine does, and half a millisecond, in which allocation and caches show. So choose a
+    length at which linear work takes about as long, and quadratic work far longer.
     """
 
     def seconds(text: str) -> float:
@@ -21,5 +27,4 @@ def growth(work: Callable[[str], object], unit: str, length: int) -> float:
             times.append(time.thread_time() - start)
         return min(times) + 0.0005
 
-    repeated = unit * (2 * length // len(unit) + 1)
-    return seconds(repeated[: 2 * length]) / seconds(repeated[:length])
+    return seconds(make(2 * length)) / seconds(make(length))

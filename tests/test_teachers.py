@@ -20,7 +20,7 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from growth import growth
+from growth import growth, repeated
 from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
 
 from socratic_env import SocraticBatch, endpoint
@@ -608,7 +608,7 @@ def test_a_teachers_thoughts_never_reach_the_student(
 
 @pytest.mark.parametrize("unit", ["<think>", "</think>", "<think>x</think>"])
 def test_thoughts_are_removed_in_linear_time(unit: str) -> None:
-    assert growth(without_thinking, unit, 2_000_000) < 3
+    assert growth(without_thinking, repeated(unit), 200_000) < 3
 
 
 def test_the_deadline_covers_the_wait_for_a_slot(server: MisbehavingServer) -> None:
@@ -981,7 +981,7 @@ def test_diagnosis_takes_linear_time(unit: str) -> None:
         reply = text + "<answer>\nZ\n</answer>"
         diagnose(SCIENCE[0], answer(open_dialogue(SCIENCE[0]), reply, Rules()).attempts[-1])
 
-    assert growth(work, unit, 400_000) < 3
+    assert growth(work, repeated(unit), 400_000) < 3
 
 
 def test_the_rule_teacher_needs_a_table() -> None:

@@ -1,7 +1,7 @@
 import math
-import timeit
 
 import pytest
+from growth import growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import choice_question, numeric_question
@@ -308,22 +308,9 @@ ADVERSARIAL = {
 }
 
 
-def seconds(function, *arguments):
-    """Of one call: the least of several runs, each long enough to be measured."""
-    once = timeit.timeit(lambda: function(*arguments), number=1)
-    number = max(1, round(2e-3 / max(once, 1e-7)))
-    return min(timeit.repeat(lambda: function(*arguments), number=number, repeat=5)) / number
-
-
-def growth(function, question, make, n):
-    """t(2n) / t(n); on a busy machine the best of three measurements."""
-    short, long = make(n), make(2 * n)
-    return min(seconds(function, question, long) / seconds(function, question, short) for _ in range(3))
-
-
 @pytest.mark.parametrize("make", ADVERSARIAL.values(), ids=ADVERSARIAL)
 def test_choice_takes_linear_time(make):
-    assert growth(choice, QUESTION, make, 16_000) < 3
+    assert growth(lambda text: choice(QUESTION, text), make, 16_000) < 3
 
 
 DIGITS = {
@@ -341,7 +328,7 @@ DIGITS = {
 @pytest.mark.parametrize("make", DIGITS.values(), ids=DIGITS)
 def test_numeric_takes_linear_time(make):
     question = numeric_question("7", unit="m")
-    assert growth(numeric, question, lambda n: f"<answer>{make(n)}</answer>", 200_000) < 3
+    assert growth(lambda text: numeric(question, f"<answer>{text}</answer>"), make, 200_000) < 3
 
 
 @pytest.mark.parametrize("make", [DIGITS[name] for name in DIGITS if name != "blanks"])
