@@ -20,7 +20,7 @@ _QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019",
 _BLANKS = " \t\r\n"
 _GROUPS = ",\u0020\u00a0\u2009\u202f"
 """Thousands separators: comma, blank, and the no-break and thin blanks."""
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"(?P<sign>[+\-\u2212]?)"
     rf"(?:(?P<grouped>[1-9]\d{{0,2}}(?P<group>[{_GROUPS}])\d{{3}}(?:(?P=group)\d{{3}})*)(?!\d)|(?P<plain>\d+))?"
     r"(?P<fraction>\.\d*)?"
@@ -29,6 +29,7 @@ _NUMBER = re.compile(
     r"|[ ]?/[ ]?(?P<divisor>\d+(?:\.\d*)?|\.\d+))?",
     re.ASCII,
 )
+"""A number in every notation that `parse_number` reads; it also matches nothing."""
 _UNIT_WRAPPER = re.compile(r"\\(?:mathrm|text|textrm|rm|operatorname)\b|[{}$]")
 _UNIT_BLANKS = re.compile(r"(?:[ \t\r\n\u00a0\u2009\u202f~]|\\[,;: ])+")
 _UNIT_DOT = re.compile(r" ?(?:\\cdot|\\times|[\u00b7\u22c5*.]) ?")
@@ -149,7 +150,7 @@ def parse_number(text: str, unit: str = "") -> float | None:
         return None
     if len(stripped) > 2 and stripped[0] == stripped[-1] == "$":
         stripped = stripped[1:-1].strip(_BLANKS)
-    match = _NUMBER.match(stripped)
+    match = NUMBER.match(stripped)
     if match is None:
         return None
     rest = stripped[match.end() :]

@@ -141,7 +141,7 @@ class DiscreteView(gym.Env[np.ndarray, np.int64]):
     metadata = SocraticEnv.metadata
 
     def __init__(self, env: gym.Env[str, str], choices: int = 4) -> None:
-        base = env.unwrapped
+        base = getattr(env, "unwrapped", None)
         if not isinstance(base, SocraticEnv):
             raise ConfigurationError(
                 f"env is {env!r:.80}; give a text environment, such as SocraticSciKnow-v0"

@@ -54,6 +54,28 @@ def test_lists_pass() -> None:
     check_questions(GOOD[:1])
 
 
+@pytest.mark.parametrize("answer", ["1000000", "1e10", "123456789012", "6.022e23"])
+def test_large_numbers_without_a_tolerance_pass(answer: str) -> None:
+    check_questions([numeric_question(answer)])
+
+
+@pytest.mark.parametrize(
+    ("answer", "solution"),
+    [
+        ("3e8", "c = 3.00 \u00d7 10^8 m/s"),
+        ("2000", r"s = 2 \times 10^{3} m"),
+        ("0.5", "one of two sides: 1/2"),
+        ("12000", "12 * 1000 = 12 000 m"),
+        ("2", "6 / 2 = 3 is odd, so it is the 2"),
+    ],
+)
+def test_a_solution_may_write_its_answer_as_a_student_may(answer: str, solution: str) -> None:
+    question = replace(numeric_question(answer), solution=solution)
+    check_questions([question])
+    with pytest.raises(CheckError, match="its solution never comes to its answer 77"):
+        check_questions([replace(question, answer="77")])
+
+
 def test_published_rows_are_checked() -> None:
     data = shared_data() / "sciknoweval"
     if not data.is_dir():

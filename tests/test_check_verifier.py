@@ -241,6 +241,30 @@ def test_broken_ones_of_numbers_are_told_the_remedy() -> None:
         check_verifier(tells, NUMBERS)
 
 
+def test_one_that_would_never_return_is_named() -> None:
+    def exponential(question: Question, text: str) -> Verdict:
+        re.match(r"(?:\s*\n)*<answer>", text)
+        return by_kind(question, text)
+
+    with pytest.raises(
+        CheckError, match=r"exponential: \d\d characters more \(blank lines\) take it .* s; read"
+    ):
+        check_verifier(exponential, CHOICES[:1])
+
+
+def test_one_that_fails_on_long_answers_is_named() -> None:
+    def whole(question: Question, text: str) -> Verdict:
+        int("0" + "".join(re.findall(r"\d", text)))  # of more than 4300 digits: ValueError
+        return by_kind(question, text)
+
+    with pytest.raises(CheckError, match=r"whole: it raised ValueError: Exceeds .* for what it cannot"):
+        check_verifier(whole, NUMBERS[:1])
+
+
+def test_large_numbers_are_judged() -> None:
+    check_verifier("numeric", [numeric_question("1000000")])
+
+
 def test_a_verifier_of_one_kind_is_told_to_be_given_that_kind() -> None:
     with pytest.raises(CheckError, match=r"choice: .*pass questions=\[...\] that it does"):
         check_verifier(choice)
@@ -255,3 +279,5 @@ def test_what_is_no_verifier_is_told_so() -> None:
         check_verifier(7)  # type: ignore[arg-type]
     with pytest.raises(CheckError, match="questions is empty; give at least one"):
         check_verifier(by_kind, [])
+    with pytest.raises(CheckError, match=r"questions is <.*; give a list of socratic_env.Question"):
+        check_verifier(by_kind, load_questions("procedural"))  # type: ignore[arg-type]

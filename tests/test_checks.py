@@ -178,6 +178,13 @@ def test_a_list_in_another_order_is_named() -> None:
     ):
         check_teacher(Backwards())
 
+    class Sorted(Teacher):
+        async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+            return [Guidance(f"on {name}") for name in sorted(r.dialogue.question.id for r in requests)]
+
+    with pytest.raises(CheckError, match=r"order: 'on (.*)' came where 'on (?!\1')"):
+        check_teacher(Sorted())
+
 
 @pytest.mark.parametrize("letters", ["ABCD", "AB"])
 def test_guidance_that_follows_the_right_letter_is_named(letters: str) -> None:

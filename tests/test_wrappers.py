@@ -154,6 +154,8 @@ def test_a_number_of_choices_that_cannot_be_is_refused(choices):
 def test_only_text_environments_can_be_viewed():
     with pytest.raises(ConfigurationError, match="give a text environment"):
         DiscreteView(gym.make("CartPole-v1"))
+    with pytest.raises(ConfigurationError, match="env is 'SocraticSciKnow-v0'; give a text environment"):
+        DiscreteView("SocraticSciKnow-v0")
     with pytest.raises(TypeError, match="no_such"):
         discrete(no_such=1)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from socratic_env.errors import CheckError
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Question
 from socratic_env.verifiers import close_enough, parse_number
@@ -24,6 +25,21 @@ def some_questions() -> list[Question]:
     return [science[0], drills[0], science[1], drills[1], science[2], science[3]]
 
 
+def asked_about(questions: Sequence[Question] | None) -> Sequence[Question]:
+    """The questions given, or `some_questions` for None. Raises CheckError if they are no list of any."""
+    if questions is None:
+        return some_questions()
+    listed = isinstance(questions, Sequence) and not isinstance(questions, str)
+    if not listed or not all(isinstance(question, Question) for question in questions):
+        raise CheckError(
+            f"questions is {questions!r:.80}; give a list of socratic_env.Question, such as "
+            "[load_questions(path)[0]], or None for procedural ones"
+        )
+    if not questions:
+        raise CheckError("questions is empty; give at least one, or None for procedural ones")
+    return questions
+
+
 def wrong_answers(question: Question) -> list[str]:
     """Answers that are wrong: the other letters; or the mistakes' values, the right one with the other sign,
     two that are just outside the tolerance and two that are far off."""
@@ -31,12 +47,11 @@ def wrong_answers(question: Question) -> list[str]:
         return [letter for letter in question.letters if letter != question.answer]
     truth = parse_number(question.answer, question.unit) or 0.0
     near = 2 * max(question.abs_tol, question.rel_tol * abs(truth))
-    values = [f"{value:.12g}" for value in (-truth, truth + near, truth - near)]
-    close = [
-        value
-        for value in values
-        if not close_enough(float(value), truth, question.abs_tol, max(question.rel_tol, _ROUNDED))
-    ]
     far = 4 * max(1.0, question.abs_tol, math.ceil(question.rel_tol) * abs(truth))
-    mistakes = (mistake.answer for mistake in question.mistakes)
-    return [*mistakes, *close, f"{truth + far:g}", f"{truth - far:g}"]
+    texts = [f"{value:.12g}" for value in (-truth, truth + near, truth - near, truth + far, truth - far)]
+    wrong = [
+        text
+        for text in texts
+        if not close_enough(float(text), truth, question.abs_tol, max(question.rel_tol, _ROUNDED))
+    ]
+    return [*(mistake.answer for mistake in question.mistakes), *wrong]

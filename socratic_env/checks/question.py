@@ -11,7 +11,7 @@ from socratic_env.checks.parts import wrong_answers
 from socratic_env.errors import CheckError
 from socratic_env.leakage import detect
 from socratic_env.types import AnswerKind, Mistake, Question, reply
-from socratic_env.verifiers import Verifier, close_enough, parse_number
+from socratic_env.verifiers import NUMBER, Verifier, close_enough, parse_number
 
 _NUMBER = re.compile(r"[-+\u2212]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _SLACK = 1e-6
@@ -110,7 +110,9 @@ def _check_solution(question: Question) -> None:
             )
         return
     truth = parse_number(question.answer, question.unit)
-    values = [parse_number(found.rstrip(".,")) for found in _NUMBER.findall(question.solution)]
+    # Both, since "2 x 10^3" is a number, and the 2 in "6 / 2" is one too.
+    found = [match[0] for pattern in (NUMBER, _NUMBER) for match in pattern.finditer(question.solution)]
+    values = [parse_number(text.rstrip(".,")) for text in found]
     numbers = [value for value in values if value is not None]
     assert truth is not None
     if question.answer in question.solution or not numbers:

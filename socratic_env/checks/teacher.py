@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from socratic_env.checks.parts import some_questions, wrong_answers
+from socratic_env.checks.parts import asked_about, wrong_answers
 from socratic_env.checks.teaching import OwnLoop, TeacherExam
 from socratic_env.errors import CheckError, SocraticError
 from socratic_env.leakage import detect
@@ -54,10 +54,8 @@ def check_teacher(
     Raises:
         CheckError: what is wrong, and the remedy.
     """
+    asked = asked_about(questions)
     made = _from_spec(teacher)
-    asked = questions if questions is not None else some_questions()
-    if not asked:
-        raise CheckError("questions is empty; give at least one, or None for procedural ones")
     exam = TeacherExam(made, protocol_of(protocol), patience_s)
     try:
         requests = [exam.request(question) for question in asked[:6]]
@@ -142,8 +140,9 @@ def _check_order(exam: TeacherExam, together: list[Guidance], alone: list[list[G
     """Of a teacher that says the same each time: one call for many gives it in the order of the list."""
     listed, first, again = ([(one.text, one.mistake) for one in given] for given in (together, *alone))
     if first == again != listed and Counter(first) == Counter(listed):
+        came, alone_said = next(pair for pair in zip(listed, first, strict=True) if pair[0] != pair[1])
         exam.fail(
-            f"it answers a list in another order: {listed[0][0]!r:.60} came where {first[0][0]!r:.60} is "
+            f"it answers a list in another order: {came[0]!r:.60} came where {alone_said[0]!r:.60} is "
             "what it says to that request alone; return one Guidance for each request, in their order"
         )
 

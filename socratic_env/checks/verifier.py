@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from socratic_env.checks.parts import Form, some_questions, wrong_answers
+from socratic_env.checks.parts import Form, asked_about, wrong_answers
 from socratic_env.errors import CheckError, unknown
 from socratic_env.types import AnswerKind, Question, Verdict, reply
 from socratic_env.verifiers import NAMED, Verifier
@@ -17,6 +17,9 @@ _CYRILLIC = str.maketrans("ABCEHKMOPTX", "\u0410\u0412\u0421\u0415\u041d\u041a\u
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _LONG = 1_000_000
 _SHORTEST, _LONGEST, _MEASURABLE_S, _MOST_GROWTH = 256, 500_000, 2e-3, 3.0
+_LONG_S, _MOST_AT_ONCE = 0.05, 20.0
+_SHORT = [round(4 * 1.25**step) for step in range(19)]
+"""Lengths up to 256, in steps that show exponential time; after a doubling the call would never return."""
 
 
 def check_verifier(
@@ -39,9 +42,7 @@ def check_verifier(
         verifier = NAMED[verifier]
     if not callable(verifier):
         raise CheckError(f"verifier is {verifier!r:.80}; give a function (question, text) -> Verdict")
-    asked = some_questions() if questions is None else questions
-    if not asked:
-        raise CheckError("questions is empty; give at least one, or None for procedural ones")
+    asked = asked_about(questions)
     exam = _Exam(verifier, form)
     for question in asked[:8]:
         _check_answers(exam, question)
@@ -62,17 +63,21 @@ class _Exam:
     def fail(self, what: str) -> NoReturn:
         raise CheckError(f"{self.name}: {what}")
 
+    def call(self, question: Question, text: str) -> Verdict:
+        """What the verifier returns; an error that it raises is named."""
+        try:
+            return self.verifier(question, text)
+        except Exception as error:  # noqa: BLE001 - whatever a user's verifier raises
+            self.fail(
+                f"it raised {type(error).__name__}: {error} on question {question.id!r} and the reply "
+                f"{text!r:.80}; return Verdict(False, None, reason) for what it cannot read (if it does not "
+                f"judge questions of kind {question.kind.value!r}, pass questions=[...] that it does)"
+            )
+
     def judge(self, question: Question, text: str) -> Verdict:
         """The verdict: of the right shape, the same a second time, and the question left alone."""
         shown, before = f"{text!r:.80}", copy.deepcopy(question)
-        try:
-            verdict, again = self.verifier(question, text), self.verifier(question, text)
-        except Exception as error:  # noqa: BLE001 - whatever a user's verifier raises is named
-            self.fail(
-                f"it raised {type(error).__name__}: {error} on question {question.id!r} and the reply "
-                f"{shown}; return Verdict(False, None, reason) for what it cannot read (if it does not "
-                f"judge questions of kind {question.kind.value!r}, pass questions=[...] that it does)"
-            )
+        verdict, again = self.call(question, text), self.call(question, text)
         if not isinstance(verdict, Verdict):
             self.fail(f"it returned {verdict!r:.60}; return socratic_env.Verdict(correct, answer, reason)")
         if not isinstance(verdict.correct, bool):
@@ -192,11 +197,20 @@ def _growing(question: Question, form: Form) -> dict[str, Callable[[int], str]]:
 
 
 def _check_time(exam: _Exam, question: Question) -> None:
+    right = exam.form("", question.answer)
     for what, make in _growing(question, exam.form).items():
-        growth = _growth(exam.verifier, question, make)
+        longest = max(_LONG_S, _MOST_AT_ONCE * _once(exam, question, right))
+        for size in _SHORT:
+            spent = _once(exam, question, make(size))
+            if spent >= longest and _seconds(exam, question, make(size)) >= longest:
+                exam.fail(
+                    f"{size} characters more ({what}) take it {spent:.2g} s; read the reply in one pass, "
+                    "without regular expressions that go back"
+                )
+        growth = _growth(exam, question, make)
         for _ in range(4):  # on a busy machine the least of some measurements
             if growth >= _MOST_GROWTH:
-                growth = min(growth, _growth(exam.verifier, question, make))
+                growth = min(growth, _growth(exam, question, make))
         if growth >= _MOST_GROWTH:
             exam.fail(
                 f"twice as much text ({what}) takes {growth:.1f} times as long; read the reply in one pass, "
@@ -204,23 +218,24 @@ def _check_time(exam: _Exam, question: Question) -> None:
             )
 
 
-def _growth(verifier: Verifier, question: Question, make: Callable[[int], str]) -> float:
+def _growth(exam: _Exam, question: Question, make: Callable[[int], str]) -> float:
     """t(2n) / t(n) at an n at which there is time to measure; 0 where even the longest takes none."""
     size = _SHORTEST
     while size < _LONGEST:
-        spent = _seconds(verifier, question, make(size))
+        spent = _seconds(exam, question, make(size))
         if spent >= _MEASURABLE_S:
-            return _seconds(verifier, question, make(2 * size)) / spent
+            return _seconds(exam, question, make(2 * size)) / spent
         size *= 2
     return 0.0
 
 
-def _seconds(verifier: Verifier, question: Question, text: str) -> float:
-    """Of this thread's processor, the least of three calls."""
+def _seconds(exam: _Exam, question: Question, text: str) -> float:
+    """The least of three calls."""
+    return min(_once(exam, question, text) for _ in range(3))
 
-    def once() -> float:
-        start = time.thread_time()
-        verifier(question, text)
-        return time.thread_time() - start
 
-    return min(once() for _ in range(3))
+def _once(exam: _Exam, question: Question, text: str) -> float:
+    """Of this thread's processor."""
+    start = time.thread_time()
+    exam.call(question, text)
+    return time.thread_time() - start
