@@ -10,6 +10,7 @@ Needs `pip install socratic-env[pettingzoo]`.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 try:
@@ -54,6 +55,8 @@ class _TurnByTurn(turn_based_aec_to_parallel_wrapper):
         """One turn. The action of an agent that waits may be left out, and is not used."""
         if not self.aec_env.unwrapped.agents:
             raise StepError("no agent is left to act; call reset() first")
+        if not isinstance(actions, Mapping):
+            raise ActionError(f"actions is {actions!r:.60}; give a dictionary of agents and their actions")
         for agent in actions:
             if agent not in self.possible_agents:
                 raise unknown("agent", agent, self.possible_agents, ActionError)

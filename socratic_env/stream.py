@@ -10,7 +10,7 @@ from typing import Any
 
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue, cut, messages, open_dialogue
-from socratic_env.errors import ConfigurationError, StepError
+from socratic_env.errors import ConfigurationError, StepError, check_count
 from socratic_env.questions import Exclude, Questions, QuestionSet, load_questions
 from socratic_env.rewards import RollingStatistics
 
@@ -105,8 +105,9 @@ class EpisodeStream:
 def rows(questions: QuestionSet, count: int, **columns: Any) -> list[dict[str, Any]]:
     """The first questions as rows of a framework's dataset: `prompt` (chat messages without ground
     truth), `question_id`, and the same further columns in each row."""
-    if not 1 <= count <= len(questions):
-        raise ConfigurationError(f"count is {count!r}; this set has 1..{len(questions)} questions to give")
+    check_count("count", count)
+    if count > len(questions):
+        raise ConfigurationError(f"count is {count!r}; this set has {len(questions)} questions to give")
     chosen = [questions[index] for index in range(count)]
     return [{"prompt": messages(open_dialogue(q)), "question_id": q.id, **columns} for q in chosen]
 

@@ -157,6 +157,23 @@ class Blocks(Teacher):
         return [Guidance("a") for _ in requests]
 
 
+def test_a_lock_of_one_loop_is_told_the_remedy() -> None:
+    class Locks(Teacher):
+        def __init__(self) -> None:
+            self.lock = asyncio.Lock()
+
+        async def one(self) -> Guidance:
+            async with self.lock:
+                await asyncio.sleep(0)
+                return Guidance("Read again what is asked.")
+
+        async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+            return await asyncio.gather(*(self.one() for _ in requests))
+
+    with pytest.raises(CheckError, match="different event loop; make locks and clients in the running loop"):
+        check_teacher(Locks())
+
+
 @pytest.mark.parametrize("seconds", [0.4, None])
 def test_a_teacher_that_blocks_its_loop_is_told_the_remedy(seconds: float | None) -> None:
     teacher = Blocks(seconds)

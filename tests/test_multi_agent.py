@@ -612,6 +612,8 @@ def test_a_parallel_step_needs_the_action_of_the_turn():
         env.step({TEACHER: CLEAN})
     with pytest.raises(ActionError, match="those of nobody"):
         env.step({})
+    with pytest.raises(ActionError, match="actions is None; give a dictionary"):
+        env.step(None)
     with pytest.raises(ActionError, match="unknown agent 'student'"):
         env.step({STUDENT: "A", "student": "A"})
     env.step({STUDENT: wrong(QUESTION)})

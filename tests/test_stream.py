@@ -96,8 +96,11 @@ def test_unknown_questions_arguments_and_counts_are_refused():
     stream = EpisodeStream()
     with pytest.raises(QuestionError, match="no question 'x'"):
         stream.open("x")
-    with pytest.raises(ConfigurationError, match="count is 0"):
-        rows(QUESTIONS, 0)
+    for count in (0, "3", 1.5, True):
+        with pytest.raises(ConfigurationError, match=f"count is {count!r}; give a whole number"):
+            rows(QUESTIONS, count)
+    with pytest.raises(ConfigurationError, match="count is 2; this set has 1 questions to give"):
+        rows([QUESTIONS[0]], 2)
 
 
 def test_rows_hold_the_prompt_and_no_truth():

@@ -127,10 +127,10 @@ def _check(prompts: Sequence[str], trainer: GRPOTrainer, env: SocraticVectorEnv)
             f"TRL asks for {len(prompts)} episodes, but the environment's num_envs is {env.num_envs}; make "
             "per_device_train_batch_size * steps_per_generation and per_device_eval_batch_size equal to it"
         )
-    if not all(isinstance(prompt, str) for prompt in prompts):
+    unfit = [prompt for prompt in prompts if not isinstance(prompt, str)]
+    if unfit:
         raise ConfigurationError(
-            f"a prompt is {prompts[0]!r:.60}; the dataset's prompts must be ids of the environment's "
-            "questions"
+            f"a prompt is {unfit[0]!r:.60}; the dataset's prompts must be ids of the environment's questions"
         )
     if trainer.accelerator.num_processes > 1:
         raise ConfigurationError(

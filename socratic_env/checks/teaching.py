@@ -119,10 +119,13 @@ class TeacherExam:
         except SocraticError:
             raise  # names its own remedy
         except Exception as error:  # noqa: BLE001 - whatever a user's teacher raises is named
-            self.fail(
-                f"guide raised {type(error).__name__}: {error}; catch what a request may cause and return "
-                "Guidance(fault=TeacherError(...)) for it, so that the other requests succeed",
+            remedy = (
+                "make locks and clients in the running loop, since each call may come from another one"
+                if isinstance(error, RuntimeError) and "event loop" in str(error)
+                else "catch what a request may cause and return Guidance(fault=TeacherError(...)) for it, so "
+                "that the other requests succeed"
             )
+            self.fail(f"guide raised {type(error).__name__}: {error}; {remedy}")
         if time.monotonic() - start > self.patience_s:
             self._fail_blocking()
         self._check_shape(requests, given)
