@@ -155,6 +155,11 @@ def test_the_summary_adds_up_steps_and_evaluations(tmp_path):
     assert changes([]) == []
 
 
+def test_a_single_attempt_has_no_guided_accuracy():
+    records = [{"way": way, "accuracy": {"1": [0.0, 1.0]}} for way in ("sampled", "greedy")]
+    assert [row.name for row in changes(records)] == ["unassisted, sampled", "unassisted, greedy"]
+
+
 def test_the_parts_are_shown_beside_blind_rules(tmp_path):
     folder = made_run(tmp_path / "run", 3)
     records = read_lines(folder / "evaluations.jsonl")
