@@ -33,6 +33,8 @@ def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
         raise ConfigurationError(
             f"student {str(folder)!r} is neither {' nor '.join(MADE)} nor a local folder"
         )
+    if not (folder / "tokenizer_config.json").is_file():  # transformers would take another tokenizer
+        raise ConfigurationError(f"{folder} has no tokenizer_config.json; copy or make it again")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -44,6 +46,9 @@ def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
         raise ConfigurationError(
             f"{folder} holds no model in transformers' format: {error}; copy or make it again"
         ) from error
+    for name in ("chat_template", "eos_token"):
+        if getattr(tokenizer, name) is None:
+            raise ConfigurationError(f"{folder} has no {name}; copy or make it again")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer

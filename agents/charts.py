@@ -14,6 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 24
 MOST_POINTS = 120
 """Longer series are drawn by the means of neighbours."""
 _FEW_POINTS = 25
+_NOTHING = 1e-300  # a range that is smaller has no ticks: floating point ends there
 
 Records = Sequence[Mapping[str, Any]]
 Limits = tuple[float | None, float | None]
@@ -130,8 +131,9 @@ def _ends(low: float, high: float, limits: Limits) -> tuple[float, float, float]
     """(low end, high end, distance of ticks) of the y axis."""
     fixed_low, fixed_high = limits
     low, high = low if fixed_low is None else fixed_low, high if fixed_high is None else fixed_high
-    if high - low <= 1e-6 * max(abs(low), abs(high)):  # a flat line in the middle, or on the ground
-        room = max(abs(low), abs(high)) / 2 or 1.0
+    largest = max(abs(low), abs(high))
+    if high - low <= 1e-6 * largest + _NOTHING:  # a flat line in the middle, or on the ground
+        room = largest / 2 if largest > _NOTHING else 1.0
         low, high = low - room * (fixed_low is None), high + room
     size = _round_size(low, high)
     return (

@@ -71,7 +71,7 @@ def _whole(folder: Path, what: str) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
-        for path in fresh.iterdir():
+        for path in (path for path in fresh.rglob("*") if path.is_file()):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -116,15 +115,8 @@ def duration(seconds: float) -> str:
 
 def _changed(config: TrainConfig) -> dict[str, Any]:
     """The settings that differ from the preset's, such as {"warm.steps": 100}."""
-    usual, own = (_flat(asdict(c)) for c in (PRESETS.get(config.preset, TrainConfig()), config))
+    usual, own = (c.settings() for c in (PRESETS.get(config.preset, TrainConfig()), config))
     return {k: v for k, v in own.items() if k not in ("preset", "run_dir") and v != usual[k]}
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from agents.assembly import MADE, distance_from, load_student, new_student, samp
 from agents.checkpoint import CheckpointError, check_form, latest_checkpoint
 from agents.config import TrainConfig
 from agents.resume import check_unchanged
-from agents.runlog import CHECKPOINTS, METRICS, claim, read_lines
+from agents.runlog import CHECKPOINTS, EVALUATIONS, METRICS, claim, read_lines
 from agents.teacher_distance import TeacherDistance
 from agents.trainer import make_env
 from socratic_env.errors import ConfigurationError
@@ -114,9 +114,15 @@ def check_held_out(config: TrainConfig) -> None:
 def checkpoint_of(run_dir: Path) -> Path | None:
     """The checkpoint that a run goes on from; None: it ended before its first one and starts over.
 
-    Raises CheckpointError if the run got further than that.
+    Raises CheckpointError if the run got further than that, or if its log is gone.
     """
     place = latest_checkpoint(run_dir / CHECKPOINTS)
+    for name in (METRICS, EVALUATIONS) if place is not None else ():
+        if not (run_dir / name).is_file():
+            raise CheckpointError(
+                f"{run_dir / name} is missing, and evaluations cannot be told without it; put it back, "
+                "or start a new run"
+            )
     if place is None and (run_dir / METRICS).exists() and read_lines(run_dir / METRICS):
         raise CheckpointError(f"{run_dir / CHECKPOINTS} has no checkpoint to resume from; start a new run")
     return place

@@ -52,12 +52,11 @@ def changes(evaluations: Records) -> list[Change]:
         return []
     by_way = {way: [r["accuracy"] for r in evaluations if r["way"] == way] for way in ("sampled", "greedy")}
     most = max(by_way["sampled"][0], key=int)
+    rows = [("unassisted, sampled", "sampled", "1"), ("unassisted, greedy", "greedy", "1")]
+    if most != "1":  # else the same as unassisted
+        rows.append((f"guided, {most} attempts", "sampled", most))
     found = []
-    for name, way, attempts in (
-        ("unassisted, sampled", "sampled", "1"),
-        ("unassisted, greedy", "greedy", "1"),
-        (f"guided, {most} attempts", "sampled", most),
-    ):
+    for name, way, attempts in rows:
         if by_way[way]:
             before, after = (np.array(by_way[way][i][attempts], dtype=float) for i in (0, -1))
             found.append(Change(name, estimate(before), estimate(after), estimate(after - before)))

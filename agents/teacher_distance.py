@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.batching import Row, Scorer, micro_batches, padded
@@ -71,7 +72,7 @@ class TeacherDistance:
         try:
             its_tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=student.dtype, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
             raise ConfigurationError(f"{folder!r} holds no model for transformers: {reason}") from error
         sizes = [model.get_output_embeddings().weight.shape[0] for model in (student, teacher)]

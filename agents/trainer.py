@@ -26,6 +26,7 @@ from agents.rollout import mixed_seed, rollout
 from agents.runlog import RunLog
 from agents.sdpo import demonstrations, teacher_messages
 from socratic_env.chat import Chat
+from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet
 from socratic_env.teachers import Teacher
 from socratic_env.vector import SocraticVectorEnv
@@ -123,19 +124,28 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
 def make_env(
     config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
 ) -> SocraticVectorEnv:
-    """The vector environment of a run, through its id; teacher None: the environment's own."""
+    """The vector environment of a run, through its id; teacher None: the environment's own.
+
+    Raises ConfigurationError for an environment of another kind.
+    """
     import gymnasium as gym
 
     import socratic_env  # noqa: F401  (registers the ids)
 
     chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
-    made: Any = gym.make_vec(
-        config.env,
-        num_envs=questions * samples,
-        rollouts_per_question=samples,
-        split=split,
-        **config.env_kwargs(),
-        **chosen,
-    )
+    try:
+        made: Any = gym.make_vec(
+            config.env,
+            num_envs=questions * samples,
+            rollouts_per_question=samples,
+            split=split,
+            **config.env_kwargs(),
+            **chosen,
+        )
+    except TypeError as error:
+        raise ConfigurationError(
+            f"env {config.env!r} is no vector environment of dialogues ({error}); use an id such as "
+            f"{TrainConfig.env}"
+        ) from error
     vector: SocraticVectorEnv = made
     return vector

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from test_train import SMALL, run, same_runs, without_times
+from transformers import AutoTokenizer
 
 from agents import train
 from agents.assembly import load_student
@@ -124,6 +125,25 @@ def test_weights_that_were_cut_off_are_named(tmp_path, tiny_student):
         load_student(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [("tokenizer_config.json", "tokenizer_config.json"), ("chat_template.jinja", "chat_template")],
+)
+def test_a_tokenizer_that_lost_a_file_is_named(tmp_path, tiny_student, file, named):
+    folder = shutil.copytree(tiny_student[2], tmp_path / "lost")
+    (folder / file).unlink()
+    with pytest.raises(ConfigurationError, match=f"lost has no {named}"):
+        load_student(folder)
+
+
+def test_a_tokenizer_with_several_templates_is_saved(tmp_path, tiny_student):
+    model, tokenizer, folder = tiny_student
+    several = AutoTokenizer.from_pretrained(folder)
+    several.chat_template = {"default": tokenizer.chat_template, "tool_use": "other"}
+    save_model(tmp_path / "student", model, several)
+    assert load_student(tmp_path / "student")[1].chat_template == several.chat_template
+
+
 def test_a_log_on_a_full_disk_keeps_whole_lines(tmp_path):
     log = RunLog(tmp_path, TrainConfig())
 
@@ -203,6 +223,14 @@ def test_a_run_whose_checkpoints_were_removed_keeps_its_log(finished, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert "no checkpoint to resume from" in refused(capsys, 2, "--resume", finished)
     assert (finished / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl"])
+def test_a_run_whose_log_was_removed_keeps_the_rest(finished, capsys, name):
+    (finished / name).unlink()
+    files = {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    assert f"{name} is missing" in refused(capsys, 2, "--resume", finished)
+    assert {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()} == files
 
 
 # -- settings --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_runs import all_metrics, episodes, made_run
 from scripted import choice_question
@@ -60,6 +60,8 @@ def test_throughput_and_cost_are_of_the_step():
 
 
 @settings(deadline=None)
+@example([5e-324], True)
+@example([-5e-324, 5e-324], False)
 @given(st.lists(st.none() | st.floats(-1e30, 1e30), min_size=1, max_size=300), st.booleans())
 def test_a_chart_holds_its_points_in_order(values, from_zero):
     values = [v if v is None or not from_zero else abs(v) for v in values]
@@ -151,6 +153,11 @@ def test_the_summary_adds_up_steps_and_evaluations(tmp_path):
         assert row.change.mean == pytest.approx(row.after.mean - row.before.mean)
         assert row.before.low <= row.before.mean <= row.before.high
     assert changes([]) == []
+
+
+def test_a_single_attempt_has_no_guided_accuracy():
+    records = [{"way": way, "accuracy": {"1": [0.0, 1.0]}} for way in ("sampled", "greedy")]
+    assert [row.name for row in changes(records)] == ["unassisted, sampled", "unassisted, greedy"]
 
 
 def test_the_parts_are_shown_beside_blind_rules(tmp_path):
@@ -252,7 +259,11 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     assert "not the folder of a run: it has no config.json" in refused(tmp_path)
     folder = made_run(tmp_path / "run", 2)
     assert f"python -m agents.report {folder}" in refused(folder)
-    assert "its steps are 1 to 2" in refused(folder, "--terminal", "--step", "7")
+    assert "its last step is 2" in refused(folder, "--terminal", "--step", "7")
+    for number in (0, -1):
+        assert f"--episodes is {number}; give at least 1" in refused(
+            folder, "--terminal", "--episodes", number
+        )
     (folder / "episodes.jsonl").write_text("")
     assert "no step has finished" in refused(folder, "--terminal")
 

@@ -133,6 +133,10 @@ def test_another_vocabulary_is_refused(pair, tmp_path):
         TeacherDistance.load(str(tmp_path), model, tokenizer, 1.0, 1000)
     with pytest.raises(ConfigurationError, match="holds no model"):
         TeacherDistance.load(str(tmp_path / "none"), model, tokenizer, 1.0, 1000)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ConfigurationError, match="holds no model"):
+        TeacherDistance.load(str(tmp_path), model, tokenizer, 1.0, 1000)
 
 
 # -- in training, and alone --------------------------------------------------------------
@@ -189,3 +193,5 @@ def test_the_command_asks_no_question_twice(tiny_student, tmp_path, capsys):
     assert (found["number"], found["answers"]) == (2, 4)
     assert kl.main([*options, "--number", "0"]) == 2
     assert "--number is 0" in capsys.readouterr().err
+    assert kl.main([*options, "--seed", "-1"]) == 2
+    assert "seed is -1" in capsys.readouterr().err

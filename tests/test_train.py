@@ -264,6 +264,8 @@ def test_unusable_folders_to_resume_are_named(tmp_path, capsys, tiny_student):
         (["--max-attempts", "0"], "max_attempts is 0"),
         (["--questions-per-minibatch", "3"], "questions_per_minibatch=3"),
         (["--env", "Nothing-v0"], "Nothing"),
+        (["--env", "CartPole-v1"], "CartPole-v1"),
+        (["--env", "SocraticSciKnow-Discrete-v0"], "SocraticSciKnow-Discrete-v0"),
         (["--student", "no/such/folder"], "no/such/folder"),
         (["--kl-reference", "no/reference"], "no/reference"),
         (["--warm-questions", "no/lessons"], "no/lessons"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -160,6 +161,10 @@ def _check(options: Eval) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; give at least 1")
+    if not 0 <= options.temperature < math.inf:
+        raise ConfigurationError(f"--temperature is {options.temperature}; give at least 0")
+    if not 0 < options.top_p <= 1:
+        raise ConfigurationError(f"--top-p is {options.top_p}; give more than 0 and at most 1")
     for k in options.pass_k:
         if not 1 <= k <= options.samples:
             raise ConfigurationError(f"--pass-k {k} is not within 1 and the {options.samples} --samples")

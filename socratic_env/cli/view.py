@@ -40,13 +40,16 @@ class View:
 def main(arguments: list[str]) -> int:
     """Open the report, or print episodes; 0: fine, 1: no browser could be opened."""
     options = tyro.cli(View, args=arguments, prog="socratic view")
+    if options.episodes < 1:
+        raise ConfigurationError(f"--episodes is {options.episodes}; give at least 1")
     check_run(options.run)
     if options.terminal or options.json:
         return _print(options)
     report = options.run / REPORT
     if not report.is_file():
         raise ConfigurationError(
-            f"{options.run} has no {REPORT} yet; write it with: python -m agents.report {options.run}"
+            f"{options.run} has no {REPORT} yet; write it with: python -m agents.report {options.run} (an "
+            "evaluation's: by the same socratic eval command again)"
         )
     print(report.resolve())
     if not webbrowser.open(report.resolve().as_uri()):
@@ -63,7 +66,7 @@ def _print(options: View) -> int:
     step = last if options.step is None else options.step
     chosen = list(islice(episodes_of(path, step), options.episodes))
     if not chosen:
-        raise ConfigurationError(f"{path} has no episodes of step {step}; its steps are 1 to {last}")
+        raise ConfigurationError(f"{path} has no episodes of step {step}; its last step is {last}")
     console = Console()
     for record in chosen:
         if options.json:
