@@ -30,7 +30,8 @@ class TrainConfig:
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
     questions: str | None = None
-    """Questions: "procedural", "concepts", "sciknoweval" or a path; None: the environment's own."""
+    """Questions: "procedural", "concepts", "sciknoweval" or a path; None: the environment's own (every
+    preset sets some)."""
     domain: str | None = None
     """chemistry, physics, biology or material; None: all."""
     teacher: str | None = None

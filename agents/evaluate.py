@@ -14,6 +14,7 @@ from agents.rollout import rollout
 from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
+from socratic_env.errors import ConfigurationError
 from socratic_env.eval_report import result_of
 from socratic_env.evaluation import Evaluation
 from socratic_env.exam import exam_questions
@@ -24,6 +25,15 @@ from socratic_env.vector import SocraticVectorEnv
 def evaluation_of(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:
     """How the episodes of a batch went, by question."""
     return Evaluation.of(batch.episodes, env.rollouts_per_question, env.room.rules.max_attempts)
+
+
+def check_room(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
+    """Raise ConfigurationError if no prompt of the batch left room for a response."""
+    if not batch.samples:
+        raise ConfigurationError(
+            f"none of {len(batch.episodes)} prompts fits into max_model_len={max_model_len} with "
+            f"max_response_tokens={sampling.max_tokens}; raise the first or lower the second"
+        )
 
 
 class Evaluator:
@@ -73,6 +83,7 @@ class Evaluator:
         batches: dict[str, RolloutBatch] = {}
         for way, (env, sampling) in self._ways.items():
             batch = batches[way] = self._play(env, sampling)
+            check_room(batch, sampling, self._policy.max_model_len)
             result = results[way] = evaluation_of(env, batch)
             found = result_of(result, self._asked, self._known)
             metrics |= evaluation_metrics(way, found)

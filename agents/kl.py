@@ -16,6 +16,7 @@ import tyro
 
 import socratic_env  # noqa: F401 - registers the ids
 from agents.assembly import load_student
+from agents.evaluate import check_room
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
 from agents.rollout import rollout
@@ -88,6 +89,7 @@ def measure(options: Measure) -> dict[str, Any]:
     sampling = Sampling(options.temperature, max_tokens=options.max_response_tokens)
     batch = rollout(env, policy, Chat(tokenizer), sampling, options.seed, [q.id for q in asked])
     env.close()
+    check_room(batch, sampling, options.max_model_len)
     sums_B3, lengths_B = distance.sums(batch.samples)
     tops_Q3, bottoms_Q = np.zeros((len(asked), 3)), np.zeros(len(asked))
     groups = [sample.group for sample in batch.samples]

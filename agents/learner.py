@@ -129,7 +129,8 @@ class Learner:
             old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
             return sdpo_loss(away_N, logps_N, old_N, weights_N), (logps_N.detach() - old_N).exp()
 
-        metrics = self._pass(samples, rows_in, micro_loss)
+        shown = [len(prompt or []) + len(s.response) for prompt, s in zip(prompts, samples, strict=True)]
+        metrics = self._pass(samples, rows_in, micro_loss, shown)
         move_average(teacher.parameters(), self.scorer.parameters(), settings.ema_rate)
         metrics["distilled"] = len(rows_in) / len(samples)  # share of attempts with a demonstration
         return metrics | self._sampling_metrics(samples, logps_old, entropies)
@@ -163,15 +164,22 @@ class Learner:
 
     # ------------------------------------------------------------------------------------
 
-    def _pass(self, samples: Sequence[Sample], chosen: Sequence[int], loss: MicroLoss) -> dict[str, float]:
-        """An optimizer step for each mini-batch of questions."""
+    def _pass(
+        self,
+        samples: Sequence[Sample],
+        chosen: Sequence[int],
+        loss: MicroLoss,
+        others: Sequence[int] | None = None,
+    ) -> dict[str, float]:
+        """An optimizer step for each mini-batch of questions. `others`: tokens of the row that each
+        sample has in another model, whose micro-batches must fit too."""
         groups = sorted({samples[i].group for i in chosen})
         size = self.config.questions_per_minibatch
         steps = []
         self.model.train()
         for start in range(0, len(groups), size):
             these = set(groups[start : start + size])
-            steps.append(self._step(samples, [i for i in chosen if samples[i].group in these], loss))
+            steps.append(self._step(samples, [i for i in chosen if samples[i].group in these], loss, others))
         tokens = sum(step["tokens"] for step in steps)
         return {
             "loss": float(np.mean([step["loss"] for step in steps])),
@@ -186,7 +194,11 @@ class Learner:
         }
 
     def _step(
-        self, samples: Sequence[Sample], chosen: Sequence[int], micro_loss: MicroLoss
+        self,
+        samples: Sequence[Sample],
+        chosen: Sequence[int],
+        micro_loss: MicroLoss,
+        others: Sequence[int] | None,
     ) -> dict[str, float]:
         """One optimizer step on these samples. Token weights are those of the whole mini-batch, so
         that neither the split into micro-batches nor the number of processes changes the gradient."""
@@ -196,7 +208,7 @@ class Learner:
         total = clipped = ratio_sum = 0.0
         ratio_min, ratio_max = math.inf, 0.0
         self.optimizer.zero_grad(set_to_none=True)
-        for rows, counts in self._shares(samples, chosen):
+        for rows, counts in self._shares(samples, chosen, others):
             flat = _flat(rows)
             weights_N = _per_token([weights[i] * counts for i in flat], samples, flat).to(self.device)
             loss, ratios_N = micro_loss(rows, weights_N)
@@ -245,11 +257,15 @@ class Learner:
     def _arranged(self, rows: Sequence[Row]) -> Batch:
         return (packed(rows) if self.config.packing else padded(rows, self.pad)).to(self.device)
 
-    def _shares(self, samples: Sequence[Sample], chosen: Sequence[int]) -> Iterator[tuple[list[Chain], bool]]:
+    def _shares(
+        self, samples: Sequence[Sample], chosen: Sequence[int], others: Sequence[int] | None = None
+    ) -> Iterator[tuple[list[Chain], bool]]:
         """This process's micro-batches. All processes have equally many, since they pass the model
         together: the last one may be another's and then does not count."""
         rows = chains(samples, chosen)
         lengths = [_length(samples, chain) for chain in rows]
+        if others is not None:
+            lengths = [max(n, *(others[i] for i in chain)) for n, chain in zip(lengths, rows, strict=True)]
         groups = micro_batches(lengths, self.config.micro_batch_tokens, self.config.packing)
         for first in range(0, len(groups), parallel.size()):
             own = first + parallel.rank()

@@ -19,7 +19,7 @@ from socratic_env.episodes import episode_record
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.evaluation import Evaluation
 from socratic_env.evaluation import number as _number
-from socratic_env.runs import CONFIG, EPISODES
+from socratic_env.runs import CONFIG, EPISODES, record_of
 from socratic_env.types import Episode
 
 METRICS, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "evaluations.jsonl", "checkpoints"
@@ -143,7 +143,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):
-                records.append(json.loads(line))
+                records.append(record_of(line, path))
     return records
 
 
@@ -152,7 +152,7 @@ def _keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
     if not path.exists():
         return
     with path.open(encoding="utf-8") as lines, replacing(path) as file:
-        file.writelines(line for line in lines if line.endswith("\n") and wanted(json.loads(line)))
+        file.writelines(line for line in lines if line.endswith("\n") and wanted(record_of(line, path)))
 
 
 def _part(path: Path) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,8 @@ class TeacherDistance:
 
         Raises ConfigurationError if the folder holds no model, or one with another vocabulary.
         """
+        if not Path(folder).is_dir():
+            raise ConfigurationError(f"{folder!r} is no local folder; give that of a model")
         try:
             its_tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=student.dtype, local_files_only=True)

@@ -126,12 +126,19 @@ def make_env(
 ) -> SocraticVectorEnv:
     """The vector environment of a run, through its id; teacher None: the environment's own.
 
-    Raises ConfigurationError for an environment of another kind.
+    Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
+    replaced.
     """
     import gymnasium as gym
 
     import socratic_env  # noqa: F401  (registers the ids)
 
+    own = gym.spec(config.env).kwargs.get("questions")
+    if own is not None and config.questions not in (None, own):
+        raise ConfigurationError(
+            f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
+            f"for the environment's own, or --env {TrainConfig.env}"
+        )
     chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
     try:
         made: Any = gym.make_vec(

@@ -73,8 +73,15 @@ class Run:
     waited: float = field(default=0.0)
 
 
+def check_seed(seed: int) -> None:
+    """Raise ConfigurationError for a seed that no generator takes."""
+    if seed < 0:
+        raise ConfigurationError(f"seed is {seed}; give at least 0")
+
+
 def draw_questions(questions: QuestionSet, number: int, seed: int) -> list[Question]:
     """`number` different questions, as environments of seeds seed, seed + 1, .. would ask."""
+    check_seed(seed)
     found: dict[str, Question] = {}
     for draw in range(_MOST_DRAWS * number):
         question = questions.draw(seeding.np_random(seed + draw)[0])

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from socratic_env import dialogue as rules_of
-from socratic_env.bench import draw_questions
+from socratic_env.bench import check_seed, draw_questions
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue
 from socratic_env.episodes import guidance_of
-from socratic_env.errors import ConfigurationError, StudentContextError, StudentError
+from socratic_env.errors import StudentContextError, StudentError
 from socratic_env.evaluation import Evaluation
 from socratic_env.exam_folder import ExamFolder
 from socratic_env.questions import QuestionList, QuestionSet
@@ -38,10 +38,9 @@ def exam_questions(
     """(questions on which blind rules are scored, those that are asked), no question twice.
 
     number: of those that are asked, all that there are if it is more; None: all of a list, `GENERATED` of
-    a generated family. Raises ConfigurationError for a seed that no generator takes.
+    a generated family.
     """
-    if seed < 0:
-        raise ConfigurationError(f"seed is {seed}; give at least 0")
+    check_seed(seed)
     if not isinstance(found, QuestionList):
         number = number or GENERATED
         known = draw_questions(found, max(number, KNOWN), seed)

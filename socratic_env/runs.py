@@ -23,6 +23,19 @@ def check_run(folder: Path) -> None:
         raise ConfigurationError(f"{folder} is not the folder of a run: it has no {CONFIG}")
 
 
+def record_of(line: str | bytes, path: Path) -> dict[str, Any]:
+    """The record of a line of a run's JSON lines file. Raises ConfigurationError if it is none."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise ConfigurationError(
+            f"{path} has a line that no run wrote: {line!r:.60}; take it out, or put the file back"
+        )
+    return record
+
+
 def last_step(episodes: Path) -> int | None:
     """Step of the last whole record of an episodes file; None if it has none."""
     with episodes.open("rb") as file:
@@ -32,7 +45,7 @@ def last_step(episodes: Path) -> int | None:
             lines = file.read().splitlines(keepends=True)
             whole = [line for line in lines[size < end :] if line.endswith(b"\n")]  # the first may be cut
             if whole or size >= end:
-                return int(json.loads(whole[-1])["step"]) if whole else None
+                return int(record_of(whole[-1], episodes)["step"]) if whole else None
             size *= 2
 
 
@@ -43,21 +56,20 @@ def episodes_of(episodes: Path, step: int) -> Iterator[dict[str, Any]]:
         low, high = 0, file.seek(0, 2)
         while low < high:  # the records before `low` are of earlier steps, those from `high` on are not
             middle = (low + high) // 2
-            record = _record_from(file, middle)
+            record = _record_from(file, middle, episodes)
             if record is not None and record["step"] < step:
                 low = file.tell()
             else:
                 high = middle
         file.seek(low)
-        records = (json.loads(line) for line in file if line.endswith(b"\n"))
+        records = (record_of(line, episodes) for line in file if line.endswith(b"\n"))
         yield from takewhile(lambda record: record["step"] == step, records)
 
 
-def _record_from(file: BinaryIO, offset: int) -> dict[str, Any] | None:
+def _record_from(file: BinaryIO, offset: int, path: Path) -> dict[str, Any] | None:
     """The first whole record that begins at an offset or after it."""
     file.seek(max(0, offset - 1))
     if offset:
         file.readline()
     line = file.readline()
-    record: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
-    return record
+    return record_of(line, path) if line.endswith(b"\n") else None

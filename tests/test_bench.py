@@ -182,6 +182,11 @@ def test_json_is_all_of_stdout_and_the_same_for_the_same_seed(capsys):
     assert timeless(first) != timeless(other)
 
 
+def test_a_seed_that_no_generator_takes_is_named(capsys):
+    status, shown = command(capsys, *SMALL, "--seed", "-1")
+    assert (status, "seed is -1; give at least 0" in shown.err) == (2, True)
+
+
 def test_the_table_names_every_variant_and_the_baseline_joins(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, shown = command(capsys, *SMALL, "--variants", "one_question", "with_ground_truth")

@@ -225,6 +225,14 @@ def test_a_run_whose_checkpoints_were_removed_keeps_its_log(finished, capsys):
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl", "episodes.jsonl"])
+def test_a_foreign_line_in_a_log_is_named(finished, capsys, name):
+    text = "not of this run\n" + (finished / name).read_text()
+    (finished / name).write_text(text)
+    assert f"{name} has a line that no run wrote: 'not of" in refused(capsys, 1, "--resume", finished)
+    assert (finished / name).read_text() == text
+
+
 @pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.jsonl"])
 def test_a_run_whose_log_was_removed_keeps_the_rest(finished, capsys, name):
     (finished / name).unlink()

@@ -246,6 +246,16 @@ def test_self_distillation_reads_a_large_vocabulary_in_parts(tiny_student, monke
     assert parts["grad_norm"] == pytest.approx(metrics["grad_norm"], rel=1e-3)
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_the_self_teachers_longer_rows_fit_the_budget_too(tiny_student, monkeypatch, packing):
+    sizes, score = [], Learner._score
+    monkeypatch.setattr(
+        Learner, "_score", lambda self, *of: sizes.append(of[1].ids_BT.numel()) or score(self, *of)
+    )
+    distilled(tiny_student[0], micro_batch_tokens=100, packing=packing)
+    assert max(sizes) <= 100
+
+
 def test_the_self_teacher_moves_once_a_batch(tiny_student):
     before = dict(Scorer(tiny_student[0]).named_parameters())
     metrics, student, teacher = distilled(tiny_student[0], questions_per_minibatch=1, lr=1e-2)

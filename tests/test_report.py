@@ -260,10 +260,13 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     folder = made_run(tmp_path / "run", 2)
     assert f"python -m agents.report {folder}" in refused(folder)
     assert "its last step is 2" in refused(folder, "--terminal", "--step", "7")
+    assert "--step 1 chooses episodes to print; add --terminal" in refused(folder, "--step", "1")
     for number in (0, -1):
         assert f"--episodes is {number}; give at least 1" in refused(
             folder, "--terminal", "--episodes", number
         )
+    (folder / "episodes.jsonl").write_text("[]\n")
+    assert "has a line that no run wrote: b'[]" in refused(folder, "--terminal")
     (folder / "episodes.jsonl").write_text("")
     assert "no step has finished" in refused(folder, "--terminal")
 

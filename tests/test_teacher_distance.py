@@ -131,7 +131,7 @@ def test_another_vocabulary_is_refused(pair, tmp_path):
     other.save_pretrained(tmp_path)
     with pytest.raises(ConfigurationError, match="another vocabulary than the student"):
         TeacherDistance.load(str(tmp_path), model, tokenizer, 1.0, 1000)
-    with pytest.raises(ConfigurationError, match="holds no model"):
+    with pytest.raises(ConfigurationError, match="none' is no local folder"):
         TeacherDistance.load(str(tmp_path / "none"), model, tokenizer, 1.0, 1000)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -176,7 +176,7 @@ def test_the_command_measures_two_folders(pair, tiny_student, tmp_path, capsys):
     assert kl.main([*options, "--teacher", str(tmp_path)]) == 0
     assert "nats per token" in capsys.readouterr().out
     assert kl.main([*options, "--teacher", str(tmp_path / "none")]) == 2
-    assert "holds no model" in capsys.readouterr().err
+    assert "is no local folder" in capsys.readouterr().err
 
 
 def test_the_command_asks_no_question_twice(tiny_student, tmp_path, capsys):
@@ -195,3 +195,5 @@ def test_the_command_asks_no_question_twice(tiny_student, tmp_path, capsys):
     assert "--number is 0" in capsys.readouterr().err
     assert kl.main([*options, "--seed", "-1"]) == 2
     assert "seed is -1" in capsys.readouterr().err
+    assert kl.main([*options, "--max-model-len", "5"]) == 2
+    assert "none of 4 prompts fits into max_model_len=5" in capsys.readouterr().err

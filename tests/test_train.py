@@ -265,6 +265,7 @@ def test_unusable_folders_to_resume_are_named(tmp_path, capsys, tiny_student):
         (["--questions-per-minibatch", "3"], "questions_per_minibatch=3"),
         (["--env", "Nothing-v0"], "Nothing"),
         (["--env", "CartPole-v1"], "CartPole-v1"),
+        (["--env", "SocraticArithmetic-v0"], "--questions None for the environment's own"),
         (["--env", "SocraticSciKnow-Discrete-v0"], "SocraticSciKnow-Discrete-v0"),
         (["--student", "no/such/folder"], "no/such/folder"),
         (["--kl-reference", "no/reference"], "no/reference"),
@@ -293,6 +294,12 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, monkeypatch, opti
     assert named in message
     assert "Traceback" not in message
     assert not (tmp_path / "run").exists()
+
+
+def test_a_context_without_room_for_any_prompt_is_one_error(tmp_path, capsys):
+    options = ["--max-model-len", "20", "--max-response-tokens", "16", "--warm.steps", "0"]
+    assert run(tmp_path / "run", "--policy", "transformers", *options) == 1
+    assert "none of 16 prompts fits into max_model_len=20" in capsys.readouterr().err
 
 
 def test_a_configuration_comes_back_from_its_file(tmp_path):

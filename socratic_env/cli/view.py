@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     check_run(options.run)
     if options.terminal or options.json:
         return _print(options)
+    if options.step is not None:
+        raise ConfigurationError(f"--step {options.step} chooses episodes to print; add --terminal or --json")
     report = options.run / REPORT
     if not report.is_file():
         raise ConfigurationError(
