@@ -13,7 +13,7 @@ from socratic_env.types import StopReason, Usage
 
 DEFINITIONS: Mapping[str, str] = {
     # batch_metrics
-    "unassisted": "Share of first attempts that are right.",
+    "unassisted": "Share of the first attempts made that are right.",
     "guided": "Share of episodes that are solved within all attempts.",
     "correction_rate": "Share of second attempts that are right.",
     "reward_mean": "Mean reward of an attempt.",
@@ -63,7 +63,8 @@ DEFINITIONS: Mapping[str, str] = {
     "of the response tokens.",
     "distilled": "Share of the attempts for which a sibling's solution could be shown.",
     # evaluation: "sampled" by eval_temperature and eval_top_p, "greedy" at temperature 0
-    "sampled_unassisted": "Share of sampled first attempts that are right (avg@n).",
+    "sampled_unassisted": "Share of sampled episodes whose first attempt is right (avg@n); one that was cut "
+    "before it is wrong.",
     "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
     "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
     "sampled_guided_*": "Share of sampled episodes on questions of * that are solved within all attempts.",
