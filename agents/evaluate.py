@@ -10,11 +10,10 @@ from agents.config import TrainConfig
 from agents.metrics import teacher_metrics
 from agents.policies.base import Policy
 from agents.records import RolloutBatch, Sampling
-from agents.rollout import rollout
+from agents.rollout import check_room, rollout
 from agents.runlog import RunLog
 from agents.teacher_distance import TeacherDistance
 from socratic_env.chat import Chat
-from socratic_env.errors import ConfigurationError
 from socratic_env.eval_report import result_of
 from socratic_env.evaluation import Evaluation
 from socratic_env.exam import exam_questions
@@ -25,15 +24,6 @@ from socratic_env.vector import SocraticVectorEnv
 def evaluation_of(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:
     """How the episodes of a batch went, by question."""
     return Evaluation.of(batch.episodes, env.rollouts_per_question, env.room.rules.max_attempts)
-
-
-def check_room(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
-    """Raise ConfigurationError if no prompt of the batch left room for a response."""
-    if not batch.samples:
-        raise ConfigurationError(
-            f"none of {len(batch.episodes)} prompts fits into max_model_len={max_model_len} with "
-            f"max_response_tokens={sampling.max_tokens}; raise the first or lower the second"
-        )
 
 
 class Evaluator:

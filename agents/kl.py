@@ -16,10 +16,9 @@ import tyro
 
 import socratic_env  # noqa: F401 - registers the ids
 from agents.assembly import load_student
-from agents.evaluate import check_room
 from agents.policies.transformers import TransformersPolicy
 from agents.records import Sampling
-from agents.rollout import rollout
+from agents.rollout import check_room, rollout
 from agents.teacher_distance import NAMES, TeacherDistance
 from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError

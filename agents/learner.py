@@ -129,8 +129,8 @@ class Learner:
             old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
             return sdpo_loss(away_N, logps_N, old_N, weights_N), (logps_N.detach() - old_N).exp()
 
-        shown = [len(prompt or []) + len(s.response) for prompt, s in zip(prompts, samples, strict=True)]
-        metrics = self._pass(samples, rows_in, micro_loss, shown)
+        others = [len(prompt or []) + len(s.response) for prompt, s in zip(prompts, samples, strict=True)]
+        metrics = self._pass(samples, rows_in, micro_loss, others)
         move_average(teacher.parameters(), self.scorer.parameters(), settings.ema_rate)
         metrics["distilled"] = len(rows_in) / len(samples)  # share of attempts with a demonstration
         return metrics | self._sampling_metrics(samples, logps_old, entropies)

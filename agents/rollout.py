@@ -15,6 +15,7 @@ from agents.policies.base import AsyncPolicy, Policy
 from agents.records import Completion, RolloutBatch, Sample, Sampling
 from socratic_env.batch import SocraticBatch
 from socratic_env.chat import Chat
+from socratic_env.errors import ConfigurationError
 from socratic_env.teachers.base import run
 from socratic_env.vector import SocraticVectorEnv
 
@@ -117,6 +118,15 @@ def play_in_lockstep(
         for row in active:
             prompts[row] = chat.extend(prompts[row], made[row, attempt][1].ids, infos["guidance"][row])
     return made
+
+
+def check_room(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
+    """Raise ConfigurationError if no prompt of the batch left room for a response."""
+    if not batch.samples:
+        raise ConfigurationError(
+            f"none of {len(batch.episodes)} prompts fits into max_model_len={max_model_len} with "
+            f"max_response_tokens={sampling.max_tokens}; raise the first or lower the second"
+        )
 
 
 def mixed_seed(*numbers: int) -> int:

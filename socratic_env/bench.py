@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from socratic_env.batch import SocraticBatch
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import messages
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, check_seed
 from socratic_env.evaluation import (
     RESAMPLES,
     Ratio,
@@ -71,12 +71,6 @@ class Run:
     student: Usage
     seconds: float
     waited: float = field(default=0.0)
-
-
-def check_seed(seed: int) -> None:
-    """Raise ConfigurationError for a seed that no generator takes."""
-    if seed < 0:
-        raise ConfigurationError(f"seed is {seed}; give at least 0")
 
 
 def draw_questions(questions: QuestionSet, number: int, seed: int) -> list[Question]:

@@ -93,6 +93,12 @@ def check_count(name: str, value: object, kind: type[SocraticError] = Configurat
         raise kind(f"{name} is {value!r}; give a whole number of at least 1")
 
 
+def check_seed(seed: int) -> None:
+    """Raise ConfigurationError for a seed that no generator takes."""
+    if seed < 0:
+        raise ConfigurationError(f"seed is {seed}; give at least 0")
+
+
 def unknown(
     what: str,
     value: object,

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from socratic_env import dialogue as rules_of
-from socratic_env.bench import check_seed, draw_questions
+from socratic_env.bench import draw_questions
 from socratic_env.classroom import Classroom
 from socratic_env.dialogue import Dialogue
 from socratic_env.episodes import guidance_of
-from socratic_env.errors import StudentContextError, StudentError
+from socratic_env.errors import StudentContextError, StudentError, check_seed
 from socratic_env.evaluation import Evaluation
 from socratic_env.exam_folder import ExamFolder
 from socratic_env.questions import QuestionList, QuestionSet

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import strategies as st
 
 from socratic_env import Guidance, Question, Teacher, TeacherRequest
+from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.errors import TeacherError
+from socratic_env.protocols import protocol
 from socratic_env.types import AnswerKind, Mistake, Option, reply
 
 
@@ -24,6 +28,14 @@ def wrong(question: Question, which: int = 0) -> str:
 
 def says(question: Question, correct: bool, which: int = 0) -> str:
     return right(question) if correct else wrong(question, which)
+
+
+def request_on(
+    question: Question, said: str | None = None, variant: str = "paper", **changes: Any
+) -> TeacherRequest:
+    """After a wrong reply, the first mistake if none is given; `changes` are of the variant."""
+    dialogue = answer(open_dialogue(question), wrong(question) if said is None else said, Rules())
+    return TeacherRequest(dialogue, replace(protocol(variant), **changes))
 
 
 def mistake(answer: str) -> Mistake:
