@@ -17,7 +17,8 @@ from typing import Any
 def make_engine(**settings: Any) -> Any:
     """A `vllm.LLM` in this process, without chatter. Raises ImportError if vLLM is not installed.
 
-    On the CPU, prompts are never split over forward passes: requests with seeds of their own fail then.
+    On the CPU, prompts are never split over forward passes: requests with seeds of their own fail then. And
+    the key-value cache has 2 GiB where nothing else is said: vLLM would take nearly all memory, or fail.
     """
     # vLLM reads these when it is imported.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -29,9 +30,11 @@ def make_engine(**settings: Any) -> Any:
     from vllm import LLM
     from vllm.platforms import current_platform
 
-    whole = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
+    usual: dict[str, Any] = {}
+    if current_platform.is_cpu():
+        usual = {"enable_chunked_prefill": False, "kv_cache_memory_bytes": 2**31}
     with _unlisted("llvmlite.binding.ffi"):
-        return LLM(disable_log_stats=True, use_tqdm_on_load=False, **whole | settings)
+        return LLM(disable_log_stats=True, use_tqdm_on_load=False, **usual | settings)
 
 
 @contextmanager

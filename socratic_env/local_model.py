@@ -147,6 +147,11 @@ class LocalModel:
             raise ConfigurationError(
                 f"{self._who} needs vLLM: install socratic-env[cpu] or socratic-env[gpu]"
             ) from None
+        except Exception as error:  # whatever vLLM raises of a model, of settings or of memory
+            raise ConfigurationError(
+                f"{self._who}: vLLM cannot run {self.folder}: {' '.join(str(error).split())}; change its "
+                "settings (`engine` holds further ones of vllm.LLM)"
+            ) from error
         if engine.get_tokenizer().chat_template is None:
             raise ConfigurationError(f"{self._who}: the model in {self.folder} has no chat template")
         self._engine, self._loop = engine, EngineLoop(engine)

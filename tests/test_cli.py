@@ -70,6 +70,18 @@ def test_every_command_refuses_an_unknown_setting(command: str) -> None:
 # -- envs --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("arguments", [["envs"], ["eval", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
+    code = "import sys; from socratic_env.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, "")
+
+
 def test_envs_lists_the_ids(capsys: Any) -> None:
     assert status("envs", "--json") == 0
     assert "SocraticSciKnow-v0" in [entry["id"] for entry in json.loads(capsys.readouterr().out)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from socratic_env import SocraticBatch, TeacherRequest
 from socratic_env.checks import check_teacher
 from socratic_env.dialogue import Rules, answer, open_dialogue
-from socratic_env.errors import TeacherReplyError
+from socratic_env.errors import ConfigurationError, TeacherReplyError
 from socratic_env.protocols import protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, from_spec
@@ -87,3 +89,25 @@ def test_it_teaches_a_batch_and_passes_the_checks(teacher: Teacher) -> None:
     run(batch.advise(range(4)))
     assert batch.usage["teacher"].calls == 4
     check_teacher(teacher, [DRILLS[i] for i in range(4)], deterministic=True, picklable=True)
+
+
+def test_without_further_settings_it_leaves_memory_to_others(tiny_student: Any) -> None:
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        pytest.skip("vLLM on a GPU takes a share of that one's memory")
+    spec = {"kind": "vllm", "model": str(tiny_student[2]), "engine": {"enforce_eager": True}}
+    made: Any = from_spec(spec)
+    run(made.guide([request_on(0)]))
+    assert made._model._engine.llm_engine.vllm_config.cache_config.kv_cache_memory_bytes == 2**31
+    run(made.close())
+
+
+def test_a_model_that_vllm_cannot_run_is_one_error(tiny_student: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_student[2], tmp_path / "cut")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    made = from_spec({"kind": "vllm", "model": str(folder), "engine": {"enforce_eager": True}})
+    with pytest.raises(ConfigurationError, match=r"teacher 'vllm': vLLM cannot run .*cut: .*`engine`"):
+        run(made.guide([request_on(0)]))
+    run(made.close())

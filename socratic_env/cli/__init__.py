@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -25,7 +26,17 @@ USAGE = "usage: socratic COMMAND [options]\n\ncommands:\n" + "".join(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0: fine, 1: ran and failed, 2: unusable arguments."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"{USAGE}\n'socratic COMMAND --help' shows the settings of a command.")
         return 0 if arguments else 2
