@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from socratic_env.advantages import EPSILON, whitened
+from socratic_env.rewards import EPSILON, whitened
 
 Array = NDArray[np.float64]
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import tyro
 
 from agents.advantages import ESTIMATORS, OF_EPISODES
+from agents.learning.sdpo import Distillation
 from agents.limits import check_ranges
 from agents.losses import PolicyLoss
-from agents.sdpo import Distillation
-from agents.students import TinyStudent, WarmStart
+from agents.warm_start.tiny import TinyStudent, WarmStart
 from socratic_env.errors import ConfigurationError, unknown
 
 

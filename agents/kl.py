@@ -15,16 +15,16 @@ import transformers
 import tyro
 
 import socratic_env  # noqa: F401 - registers the ids
-from agents.assembly import load_student
-from agents.policies.transformers import TransformersPolicy
-from agents.records import Sampling
-from agents.rollout import check_room, rollout
-from agents.teacher_distance import NAMES, TeacherDistance
-from socratic_env.chat import Chat
+from agents.learning.divergence import NAMES, TeacherDistance
+from agents.learning.samples import Sampling
+from agents.policies.transformers_policy import TransformersPolicy
+from agents.rollout import check_prompts_fit, rollout
+from agents.runs.assembly import load_student
 from socratic_env.errors import ConfigurationError, SocraticError
-from socratic_env.evaluation import estimate, resamples_of
-from socratic_env.exam import exam_questions
-from socratic_env.pages import shares
+from socratic_env.evaluation.html import shares
+from socratic_env.evaluation.runner import evaluation_questions
+from socratic_env.evaluation.statistics import estimate, resamples_of
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 
 
@@ -70,7 +70,7 @@ def measure(options: Measure) -> dict[str, Any]:
         if getattr(options, name) < 1:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; give at least 1")
     found = load_questions(options.questions, options.domain, options.split)
-    _, asked = exam_questions(found, options.number, options.seed)
+    _, asked = evaluation_questions(found, options.number, options.seed)
     model, tokenizer = load_student(options.student)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     distance = TeacherDistance.load(
@@ -88,7 +88,7 @@ def measure(options: Measure) -> dict[str, Any]:
     sampling = Sampling(options.temperature, max_tokens=options.max_response_tokens)
     batch = rollout(env, policy, Chat(tokenizer), sampling, options.seed, [q.id for q in asked])
     env.close()
-    check_room(batch, sampling, options.max_model_len)
+    check_prompts_fit(batch, sampling, options.max_model_len)
     sums_B3, lengths_B = distance.sums(batch.samples)
     tops_Q3, bottoms_Q = np.zeros((len(asked), 3)), np.zeros(len(asked))
     groups = [sample.group for sample in batch.samples]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agents.records import RolloutBatch, Sample
+from agents.learning.samples import RolloutBatch, Sample
 from socratic_env.types import StopReason, Usage
 
 DEFINITIONS: Mapping[str, str] = {

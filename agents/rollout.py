@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.policies.base import AsyncPolicy, Policy
-from agents.records import Completion, RolloutBatch, Sample, Sampling
-from socratic_env.batch import SocraticBatch
-from socratic_env.chat import Chat
+from agents.learning.samples import Completion, RolloutBatch, Sample, Sampling
+from agents.policies.policy import AsyncPolicy, Policy
+from socratic_env.engine.background import run
+from socratic_env.envs.batch import SocraticBatch
+from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
-from socratic_env.teachers.base import run
-from socratic_env.vector import SocraticVectorEnv
+from socratic_env.models.chat import Chat
 
 Attempts = dict[tuple[int, int], tuple[list[int], Completion]]
 """(row, attempt) -> (prompt, response)."""
@@ -74,7 +74,7 @@ async def play_freely(
 
     async def play(row: int) -> None:
         prompt = chat.prompt(batch.observe(row)[1]["messages"])
-        for attempt in range(1, batch.room.rules.max_attempts + 1):
+        for attempt in range(1, batch.interaction.rules.max_attempts + 1):
             if len(prompt) + sampling.max_tokens > policy.max_model_len:
                 batch.cut(row)
                 return
@@ -102,7 +102,7 @@ def play_in_lockstep(
     made: Attempts = {}
     active = list(range(env.num_envs))
     prompts = [chat.prompt(env.batch.observe(row)[1]["messages"]) for row in active]
-    for attempt in range(1, env.room.rules.max_attempts + 1):
+    for attempt in range(1, env.interaction.rules.max_attempts + 1):
         too_long = {row for row in active if len(prompts[row]) + sampling.max_tokens > policy.max_model_len}
         env.cut(sorted(too_long))
         active = [row for row in active if row not in too_long]
@@ -120,7 +120,7 @@ def play_in_lockstep(
     return made
 
 
-def check_room(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
+def check_prompts_fit(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
     """Raise ConfigurationError if no prompt of the batch left room for a response."""
     if not batch.samples:
         raise ConfigurationError(

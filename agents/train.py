@@ -16,22 +16,22 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from agents import parallel
-from agents.assembly import load_student, make_policy, warm_student
-from agents.checkpoint import save_checkpoint
 from agents.config import TrainConfig
-from agents.evaluate import Evaluator
-from agents.learner import Learner
-from agents.presets import PRESETS
-from agents.report import write_report
-from agents.runlog import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
-from agents.start import Start, prepare
-from agents.summary import by_part, changes
+from agents.learning import processes as parallel
+from agents.learning.learner import Learner
+from agents.reports.report import write_report
+from agents.reports.summary import by_part, changes
+from agents.runs.assembly import load_student, make_policy, warm_student
+from agents.runs.checkpoint import save_checkpoint
+from agents.runs.evaluator import Evaluator
+from agents.runs.log import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
+from agents.runs.presets import PRESETS
+from agents.runs.start import Start, prepare
 from agents.trainer import train
-from socratic_env.chat import Chat
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
-from socratic_env.evaluation import Evaluation
-from socratic_env.runs import CONFIG, REPORT
+from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.models.chat import Chat
+from socratic_env.records.run_folder import CONFIG, REPORT
 
 console = Console(stderr=True)
 
@@ -128,8 +128,8 @@ def run(config: TrainConfig, start: Start, device: torch.device) -> None:
         checkpoints = log.folder / CHECKPOINTS
         progress = opened.enter_context(progress_bar())
         env, model, tokenizer, distance = start.env, start.model, start.tokenizer, start.distance
-        if start.lessons is not None:
-            warm_student(config, model, tokenizer, start.lessons, start.folder, progress)
+        if start.warm_set is not None:
+            warm_student(config, model, tokenizer, start.warm_set, start.folder, progress)
             model, tokenizer = load_student(start.folder, config.attention)
             model = model.to(device)
             if distance is not None:

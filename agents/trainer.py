@@ -18,18 +18,18 @@ import numpy as np
 
 from agents.advantages import ESTIMATORS, Attempts, episode_returns
 from agents.config import TrainConfig
-from agents.learner import Learner, NonFiniteError
+from agents.learning.learner import Learner, NonFiniteError
+from agents.learning.samples import RolloutBatch, Sample, Sampling
+from agents.learning.sdpo import demonstrations, teacher_messages
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
-from agents.policies.base import Policy
-from agents.records import RolloutBatch, Sample, Sampling
+from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
-from agents.runlog import RunLog
-from agents.sdpo import demonstrations, teacher_messages
-from socratic_env.chat import Chat
+from agents.runs.log import RunLog
+from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
+from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
 from socratic_env.teachers import Teacher
-from socratic_env.vector import SocraticVectorEnv
 
 _LARGE = 100_000
 """Question sets beyond this size are drawn from instead of gone through."""

@@ -21,7 +21,7 @@ from itertools import product
 
 from aiohttp import web
 
-from socratic_env.bench import Run, draw_questions, run_variant
+from socratic_env.evaluation.comparison import Run, draw_questions, run_variant
 from socratic_env.protocols import ON_LEAK, TeachingProtocol, protocols
 from socratic_env.questions import load_questions
 from socratic_env.students import Student, StudentRequest

@@ -21,14 +21,14 @@ import numpy as np
 import transformers
 
 import socratic_env  # noqa: F401  (registers the ids)
-from agents.batching import chains, micro_batches
 from agents.config import TrainConfig
-from agents.learner import Learner
-from agents.presets import PRESETS
-from agents.records import Completion, Sample, Sampling
+from agents.learning.learner import Learner
+from agents.learning.rows import chains, micro_batches
+from agents.learning.samples import Completion, Sample, Sampling
 from agents.rollout import rollout
-from agents.students import make_tokenizer, sample_texts
-from socratic_env.chat import Chat
+from agents.runs.presets import PRESETS
+from agents.warm_start.tiny import make_tokenizer, sample_texts
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.types import reply
 

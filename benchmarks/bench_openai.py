@@ -23,7 +23,7 @@ from socratic_env import TeacherRequest
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.protocols import protocol, teacher_messages
 from socratic_env.questions import load_questions
-from socratic_env.teachers.openai import OpenAITeacher
+from socratic_env.teachers.openai_teacher import OpenAITeacher
 
 MODEL = "m"
 REPLY = {"choices": [{"message": {"role": "assistant", "content": "Look."}, "finish_reason": "stop"}]}

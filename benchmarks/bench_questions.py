@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from socratic_env.questions import load_questions
-from socratic_env.questions.audit import audit
+from socratic_env.questions.audit.findings import audit
 from socratic_env.questions.files import scan_path
 from socratic_env.questions.procedural import TEMPLATES
 

@@ -19,12 +19,13 @@ import gymnasium as gym
 import numpy as np
 
 import socratic_env  # noqa: F401  (registers the ids)
-from agents.records import Completion, Sampling
+from agents.learning.samples import Completion, Sampling
 from agents.rollout import mixed_seed, play_freely, play_in_lockstep
-from agents.students import make_tokenizer, sample_texts
-from socratic_env.chat import Chat
+from agents.warm_start.tiny import make_tokenizer, sample_texts
+from socratic_env.engine.background import run
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
-from socratic_env.teachers.base import Teacher, run
+from socratic_env.teachers import Teacher
 from socratic_env.types import Guidance, reply
 
 

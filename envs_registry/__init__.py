@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-SINGLE = "socratic_env.env:SocraticEnv"
-VECTOR = "socratic_env.vector:SocraticVectorEnv"
-DISCRETE = "socratic_env.wrappers:discrete"
+SINGLE = "socratic_env.envs.single:SocraticEnv"
+VECTOR = "socratic_env.envs.vector:SocraticVectorEnv"
+DISCRETE = "socratic_env.envs.discrete:discrete"
 
 
 @dataclass(frozen=True)
 class EnvId:
     """One registered id: what it is for, and its arguments.
 
-    discrete: choices and features in place of texts (`socratic_env.wrappers.DiscreteView`).
+    discrete: choices and features in place of texts (`socratic_env.envs.discrete.DiscreteView`).
     """
 
     id: str

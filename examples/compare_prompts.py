@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 
-from socratic_env.bench import draw_questions, report, run_variant
+from socratic_env.evaluation.comparison import draw_questions, report, run_variant
 from socratic_env.protocols import parse_variant, protocol
 from socratic_env.questions import load_questions
-from socratic_env.students import ScriptedStudent
+from socratic_env.students.scripted_student import ScriptedStudent
 
 MINE = """\
 ---

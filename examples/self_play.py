@@ -19,12 +19,12 @@ import numpy as np
 from pettingzoo import AECEnv
 
 from socratic_env import multi_agent
-from socratic_env.bench import Ratio, bootstrap, draw_questions
+from socratic_env.evaluation.comparison import Ratio, bootstrap, draw_questions
 from socratic_env.questions import load_questions
-from socratic_env.students import ScriptedStudent, StudentRequest
+from socratic_env.students.scripted_student import ScriptedStudent, StudentRequest
 from socratic_env.teachers import TeacherRequest
-from socratic_env.teachers.retry import RETRY_PROMPT
-from socratic_env.teachers.rule import diagnose
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
+from socratic_env.teachers.rule_teacher import diagnose
 from socratic_env.types import Question
 
 KINDS = ("retry", "locate", "ask", "explain", "next_step", "leak")

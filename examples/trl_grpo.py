@@ -13,7 +13,14 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig
 
-from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
+from agents.warm_start.tiny import (
+    TinyStudent,
+    WarmStart,
+    make_model,
+    make_tokenizer,
+    sample_texts,
+    warm_start,
+)
 from socratic_env.adapters.trl import SocraticGRPOTrainer, episode_reward, rollout_func
 from socratic_env.questions import load_questions
 

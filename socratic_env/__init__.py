@@ -4,13 +4,13 @@ Importing registers the ids: `gym.make("SocraticSciKnow-v0")`.
 """
 
 from envs_registry import register_ids
-from socratic_env.batch import SocraticBatch
-from socratic_env.env import SocraticEnv
+from socratic_env.envs.batch import SocraticBatch
+from socratic_env.envs.single import SocraticEnv
+from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.rewards import BatchStatistics
 from socratic_env.teachers import Teacher, TeacherRequest
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
-from socratic_env.vector import SocraticVectorEnv
 
 __version__ = "0.1.0"
 __all__ = [

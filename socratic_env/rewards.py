@@ -17,7 +17,13 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from socratic_env.errors import ConfigurationError, TrackerError, check_count
+
+EPSILON = 1e-8
+"""Added to the deviation that advantages are divided by."""
 
 ROLLING_WINDOW = 256
 """Ended episodes behind the estimate of a lone environment."""
@@ -313,3 +319,10 @@ def schedule(spec: str) -> Schedule:
         if spec.startswith("constant:"):
             return _constant(spec.removeprefix("constant:"))
     raise ConfigurationError(f"unknown reward {spec!r}; use 'decay', 'full' or 'constant:0.5'")
+
+
+def whitened(rewards_N: ArrayLike) -> NDArray[np.float64]:
+    """The advantage that fits reward decay: (r - mean) / (population std + 1e-8), each attempt of
+    the batch counting once (eq 20 with t = K)."""
+    rewards = np.asarray(rewards_N, dtype=np.float64)
+    return (rewards - rewards.mean()) / (rewards.std() + EPSILON)

@@ -26,8 +26,15 @@ def interruptible():
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory):
     """(model, tokenizer, folder) of a small, briefly warm-started student of the concept drills."""
-    from agents.checkpoint import save_checkpoint
-    from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
+    from agents.runs.checkpoint import save_checkpoint
+    from agents.warm_start.tiny import (
+        TinyStudent,
+        WarmStart,
+        make_model,
+        make_tokenizer,
+        sample_texts,
+        warm_start,
+    )
     from socratic_env.questions import load_questions
 
     shape = TinyStudent()

@@ -11,11 +11,11 @@ import numpy as np
 from scripted import choice_question, right, wrong
 
 from agents.metrics import DEFINITIONS
-from agents.presets import PRESETS
-from agents.runlog import RunLog
+from agents.runs.log import RunLog
+from agents.runs.presets import PRESETS
 from socratic_env.errors import TeacherTimeout
-from socratic_env.eval_report import result_of
-from socratic_env.evaluation import Evaluation
+from socratic_env.evaluation.results import result_of
+from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
 
 EVALUATED = ("sampled_", "greedy_", "kl_")

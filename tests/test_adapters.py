@@ -15,10 +15,10 @@ from skyrl_gym.envs import deregister
 from skyrl_gym.metrics import aggregate_for_environment
 from student_server import serve
 
+from socratic_env.engine.concurrent import rows
 from socratic_env.errors import ConfigurationError, StepError
 from socratic_env.questions import load_questions
 from socratic_env.rewards import decayed_means
-from socratic_env.stream import rows
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = load_questions("procedural")

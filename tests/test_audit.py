@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from socratic_env.errors import QuestionError
 from socratic_env.questions import load_questions
-from socratic_env.questions.audit import KINDS, Report, audit
-from socratic_env.questions.checks import blind, damage, duplicates, recompute
-from socratic_env.questions.checks.molecules import molar_mass
+from socratic_env.questions.audit import blind, damage, duplicates, recompute
+from socratic_env.questions.audit.findings import KINDS, Report, audit
+from socratic_env.questions.audit.molecules import molar_mass
 from socratic_env.questions.files import Contents, scan_path
 from socratic_env.questions.subtasks import infer
 from socratic_env.types import AnswerKind, Option, Question

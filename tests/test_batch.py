@@ -8,7 +8,7 @@ from scripted import Coach, choice_question, exact_means, exact_rewards, right, 
 
 from socratic_env import SocraticBatch, SocraticVectorEnv, StopReason
 from socratic_env.errors import ActionError, ConfigurationError, StepError, TeacherError
-from socratic_env.teachers.retry import RETRY_PROMPT
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
 LIMIT = 5000

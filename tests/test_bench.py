@@ -9,12 +9,13 @@ import pytest
 from misbehaving_server import MisbehavingServer
 from scripted import Coach, choice_question, numeric_question, right, wrong
 
-from socratic_env.bench import bootstrap, draw_questions, ratios, report, run_variant
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation.comparison import bootstrap, draw_questions, ratios, report, run_variant
 from socratic_env.protocols import protocol
 from socratic_env.questions import load_questions
-from socratic_env.students import Habits, ScriptedStudent, StudentRequest, hints_in, student_from_spec
+from socratic_env.students import StudentRequest, student_from_spec
+from socratic_env.students.scripted_student import Habits, ScriptedStudent, hints_in
 
 SCIENCE = load_questions("procedural", None, "test")
 QUESTIONS = draw_questions(SCIENCE, 12, seed=5)

@@ -8,8 +8,8 @@ from browser import chromium, look, running
 from made_runs import episodes, made_run
 from scripted import choice_question
 
-from agents.panels import SECTIONS
-from agents.report import write_report
+from agents.reports.panels import SECTIONS
+from agents.reports.report import write_report
 from socratic_env.cli import main
 
 pytestmark = pytest.mark.skipif(

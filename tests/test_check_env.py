@@ -14,10 +14,10 @@ from scripted import Coach, choice_question, numeric_question
 from envs_registry import IDS
 from socratic_env import Question, SocraticEnv, Verdict
 from socratic_env.checks import check_env
+from socratic_env.envs.discrete import DiscreteView
 from socratic_env.errors import CheckError, TeacherError
 from socratic_env.rewards import BatchStatistics
 from socratic_env.verifiers import choice
-from socratic_env.wrappers import DiscreteView
 
 pytestmark = pytest.mark.timeout(120)
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
@@ -232,7 +232,7 @@ class GoesOn(SocraticEnv):
         try:
             self.last = super().step(action)
         except ResetNeeded:
-            if self._lessons._dialogue is None:
+            if self._session._dialogue is None:
                 raise
         return self.last
 
@@ -251,7 +251,7 @@ class Unready(SocraticEnv):
 
 class StepsUnreset(SocraticEnv):
     def step(self, action: str) -> Step:
-        if self._lessons._dialogue is None:
+        if self._session._dialogue is None:
             self.reset(seed=0)
         return super().step(action)
 

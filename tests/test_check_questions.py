@@ -161,7 +161,7 @@ SETS: dict[str, tuple[Callable[[], QuestionSet], str]] = {
     "fickle": (Fickle, "question 0 is another one the second time; derive it from its index"),
     "forgetful": (Forgetful, "find does not know the id 'q0' of question 0"),
     "confused": (Confused, r"find\('q3'\) gives another question than index 3"),
-    "generous": (Generous, "gives a question; raise QuestionError for an id that the set does not have"),
+    "generous": (Generous, "gives a question; raise QuestionError for an unknown id"),
     "dice": (Dice, "draw gives other questions for the same seed; draw by the generator"),
     "the first one": (First, "draw gives the same questions for every seed"),
 }

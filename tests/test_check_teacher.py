@@ -15,12 +15,12 @@ from scripted import choice_question, numeric_question
 
 from socratic_env import Guidance, Teacher, TeacherRequest
 from socratic_env.checks import CANARY, CANARY_NUMBER, check_teacher
+from socratic_env.engine.background import run
 from socratic_env.errors import CheckError, ConfigurationError, TeacherError
 from socratic_env.protocols import protocols
 from socratic_env.teachers import KINDS
-from socratic_env.teachers.base import run
-from socratic_env.teachers.openai import OpenAITeacher
-from socratic_env.teachers.rule import RuleTeacher
+from socratic_env.teachers.openai_teacher import OpenAITeacher
+from socratic_env.teachers.rule_teacher import RuleTeacher
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -50,7 +50,7 @@ def test_every_kind_passes(server: MisbehavingServer, tmp_path: Path, kind: str)
     check_teacher(spec, deterministic=True, picklable=True)
     if kind == "recording":
         check_teacher({"kind": "recorded", "path": str(tmp_path / "r")}, deterministic=True, picklable=True)
-    assert set(SPECS) | {"recorded", "vllm"} == set(KINDS), "test_vllm_teacher.py checks the other one"
+    assert set(SPECS) | {"recorded", "vllm"} == set(KINDS.names), "test_vllm_teacher.py checks the other one"
 
 
 def test_a_teacher_that_always_fails_as_data_passes(server: MisbehavingServer) -> None:

@@ -17,7 +17,7 @@ from socratic_env.checks import check_verifier
 from socratic_env.errors import CheckError, ConfigurationError
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind
-from socratic_env.verifiers import NAMED, by_kind, choice, numeric
+from socratic_env.verifiers import KINDS, by_kind, choice, numeric
 
 pytestmark = pytest.mark.timeout(120)
 CHOICES = [choice_question("b"), choice_question("e", "E", "ABCDE"), choice_question("a", "A", "AB")]
@@ -41,10 +41,10 @@ def bracket(question: Question, text: str) -> Verdict:
 # -- what passes ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", KINDS.names)
 def test_the_built_in_ones_pass(name: str) -> None:
     check_verifier(name, NUMBERS if name == "numeric" else CHOICES)
-    check_verifier(NAMED[name], NUMBERS if name == "numeric" else CHOICES)
+    check_verifier(name, NUMBERS if name == "numeric" else CHOICES)
 
 
 def test_the_one_by_kind_passes_on_its_own_questions_and_on_those_given() -> None:

@@ -8,10 +8,10 @@ import gymnasium as gym
 import pytest
 from scripted import choice_question, gauge
 
+from socratic_env.engine.background import run
 from socratic_env.errors import ActionError
-from socratic_env.model_students import VLLMStudent
-from socratic_env.students import StudentRequest
-from socratic_env.teachers.base import run
+from socratic_env.students.scripted_student import StudentRequest
+from socratic_env.students.vllm_student import VLLMStudent
 
 ROOT = Path(__file__).resolve().parents[1]
 ID = "SocraticSciKnow-Discrete-v0"

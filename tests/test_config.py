@@ -7,7 +7,14 @@ import torch
 
 from agents import train
 from agents.config import TrainConfig
-from agents.students import TinyStudent, WarmStart, make_model, make_tokenizer, sample_texts, warm_start
+from agents.warm_start.tiny import (
+    TinyStudent,
+    WarmStart,
+    make_model,
+    make_tokenizer,
+    sample_texts,
+    warm_start,
+)
 from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.questions import load_questions
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import socratic_env  # noqa: F401 - registers the ids
 from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.questions import load_questions
-from socratic_env.questions.base import RowError
 from socratic_env.questions.custom import from_custom
+from socratic_env.questions.question_set import RowError
 from socratic_env.types import AnswerKind, Question, reply
 from socratic_env.verifiers import by_kind
 

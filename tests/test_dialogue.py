@@ -20,7 +20,7 @@ from socratic_env.dialogue import (
 from socratic_env.dialogue import text as text_of
 from socratic_env.errors import ActionError, StepError, TeacherTimeout
 from socratic_env.types import Message, Usage
-from socratic_env.verifiers import NAMED
+from socratic_env.verifiers import KINDS
 
 QUESTION = choice_question(answer="B")
 HELP = Guidance("Look again.")
@@ -95,7 +95,7 @@ def test_a_fault_of_the_teacher_ends_it_and_shows_nothing():
 
 
 def test_the_verifier_of_the_rules_judges():
-    strict = Rules(verifier=NAMED["choice_strict"])
+    strict = Rules(verifier=KINDS.load("choice_strict"))
     assert answer(open_dialogue(QUESTION), "<answer>B</answer>", Rules()).stop is StopReason.SOLVED
     assert answer(open_dialogue(QUESTION), "<answer>B</answer>", strict).stop is None
 

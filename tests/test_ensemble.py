@@ -16,13 +16,13 @@ from scripted import choice_question, wrong
 
 from socratic_env import Guidance, SocraticBatch, StopReason, Teacher, TeacherRequest
 from socratic_env.dialogue import Rules, answer, open_dialogue
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, TeacherDown, TeacherTimeout, TeacherUnavailable
 from socratic_env.protocols import protocol
 from socratic_env.teachers import from_spec
-from socratic_env.teachers.base import run
-from socratic_env.teachers.ensemble import EnsembleTeacher
-from socratic_env.teachers.guarded import GuardedTeacher
-from socratic_env.teachers.retry import RETRY_PROMPT
+from socratic_env.teachers.ensemble_teacher import EnsembleTeacher
+from socratic_env.teachers.guarded_teacher import GuardedTeacher
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Question, Usage
 
 pytestmark = pytest.mark.timeout(120)

@@ -21,6 +21,7 @@ from scripted import Coach, choice_question, mistake, numeric_question, right, s
 
 from envs_registry import IDS
 from socratic_env import BatchStatistics, Guidance, SocraticBatch, SocraticEnv, Teacher, Verdict
+from socratic_env.envs.spaces import UnicodeText
 from socratic_env.errors import (
     ActionError,
     ConfigurationError,
@@ -31,9 +32,7 @@ from socratic_env.errors import (
     TeacherUnavailable,
     TrackerError,
 )
-from socratic_env.spaces import UnicodeText
-from socratic_env.teachers import KINDS
-from socratic_env.teachers.retry import RETRY_PROMPT
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Usage
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -580,7 +579,7 @@ def test_worker_processes_of_gymnasium_run_environments_of_their_own():
 
 
 def test_texts_do_not_fill_shared_memory():
-    """Room for the longest observation of each worker would be gigabytes; here it is 10 characters."""
+    """Interaction for the longest observation of each worker would be gigabytes; here it is 10 characters."""
     with pytest.raises(CustomSpaceError, match=r"UnicodeText\(10\) .* use shared_memory=False"):
         create_shared_memory(UnicodeText(10), n=2)
     assert isinstance(make().observation_space, UnicodeText)
@@ -661,7 +660,7 @@ def test_hostile_actions_are_wrong_answers(action):
         ({"protocol": "platonic"}, "'platonic'", "paper"),
         ({"protocol": ["paper"]}, "['paper']", "use one of: "),
         ({"reward": "decayed"}, "'decayed'", "use 'decay', 'full' or 'constant:0.5'"),
-        ({"verifier": "letters"}, "'letters'", "use one of: choice, choice_strict, numeric"),
+        ({"verifier": "letters"}, "'letters'", "choice, choice_strict, module:name, numeric"),
         ({"verifier": 7}, "7", "give a name, a function or None"),
         ({"max_attempts": 0}, "0", "give a whole number of at least 1"),
         ({"max_attempts": 1.5}, "1.5", "give a whole number of at least 1"),
@@ -859,22 +858,21 @@ def test_guidance_is_cut_at_the_length_of_the_protocol_and_marked():
     env = make(teacher=Verbose())
     env.reset(seed=0)
     *_, info = play(env, False)
-    longest = env.unwrapped.room.protocol.max_guidance_chars
+    longest = env.unwrapped.interaction.protocol.max_guidance_chars
     assert info["guidance"] == "x" * longest
     assert longest < 10_000
 
 
-def test_an_environment_closes_only_a_teacher_of_its_own(monkeypatch):
+def test_an_environment_closes_only_a_teacher_of_its_own():
     given = Coach()
     make(teacher=given).close()
     assert not given.closed
-    monkeypatch.setitem(KINDS, "coach", "scripted:Coach")
     for env in (
-        make(teacher="coach"),
-        gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher={"kind": "coach"}),
-        SocraticBatch(QUESTIONS, teacher="coach"),
+        make(teacher="scripted:Coach"),
+        gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher={"kind": "scripted:Coach"}),
+        SocraticBatch(QUESTIONS, teacher="scripted:Coach"),
     ):
-        own = getattr(env, "unwrapped", env).room.teacher
+        own = getattr(env, "unwrapped", env).interaction.teacher
         env.close()
         assert own.closed
 

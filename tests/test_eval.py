@@ -13,14 +13,14 @@ import pytest
 from conftest import shared_data
 from misbehaving_server import MisbehavingServer
 
-from socratic_env import exam
-from socratic_env.bench import draw_questions
 from socratic_env.cli import main
-from socratic_env.evaluation import pass_at_k
-from socratic_env.journal import Journal, whole_lines
+from socratic_env.evaluation import runner
+from socratic_env.evaluation.comparison import draw_questions
+from socratic_env.evaluation.statistics import pass_at_k
 from socratic_env.questions import load_questions
-from socratic_env.questions.checks.blind import RULES
+from socratic_env.questions.audit.blind import RULES
 from socratic_env.questions.exclusion import ids_with
+from socratic_env.records.journal import Journal, whole_lines
 from socratic_env.types import reply
 
 pytestmark = pytest.mark.timeout(180)
@@ -177,7 +177,7 @@ def test_kills_at_any_moment_lose_and_double_nothing(capsys, server, tmp_path):
 
 def test_an_interrupt_keeps_what_is_over(capsys, server, tmp_path, monkeypatch):
     ended = []
-    write = exam.ExamFolder.write
+    write = runner.EvaluationFolder.write
 
     def interrupted(self, dialogue, fault):
         write(self, dialogue, fault)
@@ -185,7 +185,7 @@ def test_an_interrupt_keeps_what_is_over(capsys, server, tmp_path, monkeypatch):
         if len(ended) == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(exam.ExamFolder, "write", interrupted)
+    monkeypatch.setattr(runner.EvaluationFolder, "write", interrupted)
     options = [*SMALL, *student(server, "scripted:0.02"), "--concurrency", "2"]
     status, result, err = evaluate(capsys, tmp_path / "out", *options)
     assert status == 1
@@ -324,7 +324,7 @@ def test_malformed_replies_are_faults_and_empty_ones_are_wrong_answers(capsys, s
 
 
 def test_an_endpoint_that_is_gone_stops_the_run(capsys, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(exam, "GIVE_UP", 10)
+    monkeypatch.setattr(runner, "GIVE_UP", 10)
     options = [*SMALL, *student(server, "status:400"), "--concurrency", "2"]
     status, result, err = evaluate(capsys, tmp_path / "out", *options)
     assert status == 1
@@ -335,7 +335,7 @@ def test_an_endpoint_that_is_gone_stops_the_run(capsys, server, tmp_path, monkey
 
 def test_a_full_disk_is_said(capsys, tmp_path, monkeypatch):
     def full(self, line):
-        raise exam.StudentError("the disk is full")
+        raise runner.StudentError("the disk is full")
 
     monkeypatch.setattr(Journal, "append", full)
     status, _, err = evaluate(capsys, tmp_path / "out", *SMALL)

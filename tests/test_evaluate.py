@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from agents.evaluate import Evaluator
-from agents.presets import PRESETS
-from agents.records import Completion
-from agents.runlog import RunLog, read_lines
+from agents.learning.samples import Completion
+from agents.runs.evaluator import Evaluator
+from agents.runs.log import RunLog, read_lines
+from agents.runs.presets import PRESETS
 from agents.trainer import make_env
-from socratic_env.chat import Chat
+from socratic_env.models.chat import Chat
 from socratic_env.types import reply
 
 ROWS = [

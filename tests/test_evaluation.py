@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted import choice_question
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.evaluation import (
+from socratic_env.evaluation.statistics import (
     Evaluation,
     bootstrap_interval,
     default_pass_k,
@@ -199,7 +199,7 @@ def test_intervals_cover_as_often_as_they_say():
 def test_blocks_of_a_large_bootstrap_change_nothing(monkeypatch):
     values, picks = np.random.default_rng(0).random(50), resamples_of(50, 100)
     whole = resampled(shares(values), picks)
-    monkeypatch.setattr("socratic_env.evaluation._AT_ONCE", 120)
+    monkeypatch.setattr("socratic_env.evaluation.statistics._AT_ONCE", 120)
     assert resampled(shares(values), picks).tolist() == whole.tolist()
 
 

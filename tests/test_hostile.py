@@ -23,15 +23,15 @@ from scripted import choice_question, mistake, numeric_question, wrong
 
 from envs_registry import variant_texts
 from socratic_env import Guidance, Question, SocraticBatch, Teacher, Verdict
-from socratic_env.bench import draw_questions
 from socratic_env.cli import main
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError, TeacherError
+from socratic_env.evaluation.comparison import draw_questions
 from socratic_env.leakage import detect
 from socratic_env.protocols import protocol, protocols
 from socratic_env.questions import load_questions
 from socratic_env.students import Student, StudentRequest, student_from_spec
 from socratic_env.teachers import from_spec
-from socratic_env.teachers.base import run
 from socratic_env.types import reply
 
 ROOT = Path(__file__).resolve().parents[1]

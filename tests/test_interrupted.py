@@ -15,13 +15,13 @@ from test_train import SMALL, run, same_runs, without_times
 from transformers import AutoTokenizer
 
 from agents import train
-from agents.assembly import load_student
-from agents.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint, save_model
 from agents.config import TrainConfig
-from agents.learner import Learner
-from agents.resume import check_unchanged
-from agents.runlog import LogError, RunLog, read_lines
-from agents.students import TinyStudent, make_model
+from agents.learning.learner import Learner
+from agents.runs.assembly import load_student
+from agents.runs.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint, save_model
+from agents.runs.log import LogError, RunLog, read_lines
+from agents.runs.resume import check_unchanged
+from agents.warm_start.tiny import TinyStudent, make_model
 from socratic_env.errors import ConfigurationError
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents import batching
-from agents.assembly import load_student
-from agents.batching import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
-from agents.checkpoint import save_checkpoint
-from agents.learner import Learner, NonFiniteError
+from agents.learning import rows as row_module
+from agents.learning.learner import Learner, NonFiniteError
+from agents.learning.rows import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
+from agents.learning.samples import Sample
+from agents.learning.sdpo import Distillation
 from agents.metrics import definition
-from agents.presets import PRESETS
-from agents.records import Sample
-from agents.sdpo import Distillation
+from agents.runs.assembly import load_student
+from agents.runs.checkpoint import save_checkpoint
+from agents.runs.presets import PRESETS
 from socratic_env.errors import ConfigurationError
 
 CONFIG = replace(PRESETS["tiny"], questions_per_minibatch=2, warmup=1)
@@ -133,7 +133,7 @@ def test_attempts_that_extend_each_other_share_a_row_and_others_do_not():
     first, second = given[1:3]
     assert row.ids == second.prompt + second.response
     assert [t for t in row.targets if t >= 0] == first.response + second.response
-    assert row.targets[len(first.prompt) + len(first.response)] == batching.IGNORED
+    assert row.targets[len(first.prompt) + len(first.response)] == row_module.IGNORED
 
 
 @pytest.mark.parametrize("packing", [False, True])
@@ -210,7 +210,7 @@ def test_the_attention_is_a_choice(tiny_student):
 
 def test_a_large_vocabulary_is_read_in_parts(tiny_student, monkeypatch):
     metrics, expected = gradient_of(tiny_student[0], dialogues())
-    monkeypatch.setattr(batching, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
+    monkeypatch.setattr(row_module, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
     parts, found = gradient_of(tiny_student[0], dialogues())
     same_gradients(expected, found)
     assert parts["loss"] == pytest.approx(metrics["loss"], rel=1e-5)
@@ -240,7 +240,7 @@ def test_self_distillation_reads_at_the_temperature_that_sampled(tiny_student):
 def test_self_distillation_reads_a_large_vocabulary_in_parts(tiny_student, monkeypatch, top_k):
     settings = {"distillation": Distillation(top_k=top_k)}
     metrics, *_ = distilled(tiny_student[0], **settings)
-    monkeypatch.setattr(batching, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
+    monkeypatch.setattr(row_module, "MOST_LOGITS", 5 * tiny_student[0].config.vocab_size)
     parts, *_ = distilled(tiny_student[0], **settings)
     assert parts["loss"] == pytest.approx(metrics["loss"], rel=1e-3)
     assert parts["grad_norm"] == pytest.approx(metrics["grad_norm"], rel=1e-3)

@@ -3,7 +3,7 @@
 import pytest
 
 from agents import train
-from agents.runlog import read_lines
+from agents.runs.log import read_lines
 
 
 @pytest.mark.slow

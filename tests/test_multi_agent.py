@@ -16,6 +16,7 @@ from scripted import Coach, choice_question, right, says, wrong
 import socratic_env
 from socratic_env import BatchStatistics, Guidance, Teacher, multi_agent
 from socratic_env.dialogue import transcript
+from socratic_env.engine.interaction import LEAK_WARNING, SAFE_HINT
 from socratic_env.errors import (
     ActionError,
     ConfigurationError,
@@ -26,7 +27,6 @@ from socratic_env.errors import (
     TrackerError,
 )
 from socratic_env.protocols import protocol, protocols, teacher_messages
-from socratic_env.room import LEAK_WARNING, SAFE_HINT
 from socratic_env.teachers import from_spec
 from socratic_env.types import StopReason, Usage
 

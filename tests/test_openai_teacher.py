@@ -24,7 +24,8 @@ from growth import growth, repeated
 from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
 from scripted import request_on, wrong
 
-from socratic_env import SocraticBatch, endpoint
+from socratic_env import SocraticBatch
+from socratic_env.engine.background import run
 from socratic_env.errors import (
     ConfigurationError,
     TeacherError,
@@ -32,12 +33,13 @@ from socratic_env.errors import (
     TeacherTimeout,
     TeacherUnavailable,
 )
+from socratic_env.models import endpoint
 from socratic_env.protocols import TeachingProtocol, protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, TeacherRequest, from_spec
-from socratic_env.teachers.base import run, without_thinking
-from socratic_env.teachers.openai import OpenAITeacher
-from socratic_env.teachers.retry import RETRY_PROMPT
+from socratic_env.teachers.openai_teacher import OpenAITeacher
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
+from socratic_env.teachers.teacher import without_thinking
 from socratic_env.types import Guidance, Question, StopReason, Usage, Verdict, reply
 from socratic_env.verifiers import by_kind
 
@@ -387,7 +389,9 @@ def test_the_environment_closes_the_connections_of_its_teacher(server: Misbehavi
     envs = gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher=spec)
     envs.reset(seed=0)
     envs.step(["I do not know."] * 8)
-    held = list(envs.room.teacher._endpoint._clients.values())  # so that no garbage collection closes them
+    held = list(
+        envs.interaction.teacher._endpoint._clients.values()
+    )  # so that no garbage collection closes them
     assert held
     assert server.open_connections > 0
     envs.close()
@@ -705,7 +709,7 @@ def test_the_key_shows_nowhere(
         "retries": 1,
     }
     env = gym.make("SocraticSciKnow-v0", teacher=spec, on_teacher_failure="raise")
-    teacher = env.unwrapped.room.teacher
+    teacher = env.unwrapped.interaction.teacher
     observation, info = env.reset(seed=0)
     seen = [observation, repr(info), repr(env), repr(env.spec), repr(teacher), str(vars(teacher))]
     if model == "good":

@@ -12,7 +12,7 @@ import time
 from datetime import timedelta
 from torch.distributed import distributed_c10d
 distributed_c10d.default_pg_timeout = timedelta(seconds=1)  # half an hour for gloo, ten minutes for NCCL
-from agents import parallel
+from agents.learning import processes as parallel
 parallel.start()
 if parallel.rank() == 0:
     time.sleep(3)

@@ -7,14 +7,14 @@ import importlib.util
 import pytest
 import torch
 
-from agents.batching import Row, padded, token_statistics
-from agents.policies.server import connect
-from agents.policies.transformers import TransformersPolicy
-from agents.records import Sampling
-from socratic_env.chat import Chat
+from agents.learning.rows import Row, padded, token_statistics
+from agents.learning.samples import Sampling
+from agents.policies.server_policy import connect
+from agents.policies.transformers_policy import TransformersPolicy
 from socratic_env.dialogue import messages, open_dialogue
+from socratic_env.engine.background import run
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
-from socratic_env.teachers.base import run
 
 CONCEPTS = load_questions("concepts", split="test")
 
@@ -45,7 +45,7 @@ def transformers_policy(tiny_student):
 def vllm_policy(tiny_student):
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed (the extra 'agent' alone goes without)")
-    from agents.policies.vllm import VLLMPolicy
+    from agents.policies.vllm_policy import VLLMPolicy
 
     _, tokenizer, folder = tiny_student
     policy = VLLMPolicy(folder, tokenizer.eos_token_id, max_model_len=256, kv_cache_bytes=2**27)

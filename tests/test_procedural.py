@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.errors import QuestionError
+from socratic_env.numbers import parse_number
 from socratic_env.questions import load_questions
 from socratic_env.questions.procedural import TEMPLATES, ProceduralSet, concepts
 from socratic_env.questions.procedural.template import LEVELS, Slip, Step, Template, register
-from socratic_env.teachers.rule import diagnose
+from socratic_env.teachers.rule_teacher import diagnose
 from socratic_env.types import DOMAINS, AnswerKind, Question, reply
-from socratic_env.verifiers import by_kind, parse_number
+from socratic_env.verifiers import by_kind
 
 MANY, SOME = 1200, 100
 BLIND_LIMIT = 0.45

@@ -20,6 +20,7 @@ from scripted import choice_question, right, wrong
 
 from socratic_env import Guidance, SocraticBatch, SocraticVectorEnv, Teacher, TeacherRequest
 from socratic_env.dialogue import Dialogue, Rules, answer, open_dialogue
+from socratic_env.engine.background import run
 from socratic_env.errors import (
     ConfigurationError,
     RecordingError,
@@ -30,8 +31,8 @@ from socratic_env.errors import (
 )
 from socratic_env.protocols import protocol
 from socratic_env.teachers import from_spec
-from socratic_env.teachers.base import run
-from socratic_env.teachers.recorded import RecordedTeacher, RecordingTeacher
+from socratic_env.teachers.recorded_teacher import RecordedTeacher
+from socratic_env.teachers.recording_teacher import RecordingTeacher
 from socratic_env.types import Episode, Question, Usage
 
 pytestmark = pytest.mark.timeout(120)

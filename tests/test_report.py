@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from made_runs import all_metrics, episodes, made_run
 from scripted import choice_question
 
-from agents import charts, report
 from agents.metrics import definition, teacher_metrics, time_metrics, wildcard
-from agents.panels import SECTIONS
-from agents.report import samples, write_report
-from agents.runlog import read_lines
-from agents.summary import by_part, changes, spent
+from agents.reports import charts, report
+from agents.reports.panels import SECTIONS
+from agents.reports.report import samples, write_report
+from agents.reports.summary import by_part, changes, spent
+from agents.runs.log import read_lines
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
-from socratic_env.runs import episodes_of, last_step
+from socratic_env.records.run_folder import episodes_of, last_step
 from socratic_env.types import Usage
 
 PANELS = [panel for panels in SECTIONS.values() for panel in panels]
@@ -258,7 +258,7 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     assert "no folder" in refused(tmp_path / "nowhere")
     assert "not the folder of a run: it has no config.json" in refused(tmp_path)
     folder = made_run(tmp_path / "run", 2)
-    assert f"python -m agents.report {folder}" in refused(folder)
+    assert f"python -m agents.reports.report {folder}" in refused(folder)
     assert "its last step is 2" in refused(folder, "--terminal", "--step", "7")
     assert "--step 1 chooses episodes to print; add --terminal" in refused(folder, "--step", "1")
     for number in (0, -1):

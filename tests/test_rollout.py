@@ -11,15 +11,15 @@ import pytest
 from scripted import choice_question
 
 import socratic_env  # noqa: F401
-from agents.evaluate import evaluation_metrics, evaluation_of
+from agents.learning.samples import Completion, Sampling
 from agents.metrics import definition
-from agents.records import Completion, Sampling
 from agents.rollout import rollout
+from agents.runs.evaluator import batch_evaluation, evaluation_metrics
 from agents.trainer import batch_of_questions
-from socratic_env.chat import Chat
 from socratic_env.errors import StudentError
-from socratic_env.eval_report import result_of
-from socratic_env.evaluation import Evaluation
+from socratic_env.evaluation.results import result_of
+from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason, reply
 
@@ -203,7 +203,7 @@ def test_wrong_answers_can_be_cut_in_the_history(env, tiny_student):
 def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
     _, tokenizer, _ = tiny_student
     policy = Scripted(env, tokenizer, lambda q, a: a == 1)
-    result = evaluation_of(env, rollout(env, policy, Chat(tokenizer), Sampling(), 0))
+    result = batch_evaluation(env, rollout(env, policy, Chat(tokenizer), Sampling(), 0))
     assert result.made_QN.shape == (4, 4)
     assert result.accuracy() == 0.0
     assert result.accuracy(2) == result.accuracy(3) == 1.0

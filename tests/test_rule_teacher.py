@@ -10,11 +10,11 @@ from growth import growth, repeated
 from scripted import request_on, wrong
 
 from socratic_env.dialogue import Rules, answer, open_dialogue
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import load_questions
-from socratic_env.teachers.base import run
-from socratic_env.teachers.retry import RETRY_PROMPT, RetryTeacher
-from socratic_env.teachers.rule import UNKNOWN_MISTAKE, RuleTeacher, diagnose
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT, RetryTeacher
+from socratic_env.teachers.rule_teacher import UNKNOWN_MISTAKE, RuleTeacher, diagnose
 from socratic_env.types import Guidance, Question, Usage, reply
 
 SCIENCE = load_questions("procedural", None, "train")

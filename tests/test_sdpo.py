@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.records import Sample
-from agents.sdpo import (
+from agents.learning.samples import Sample
+from agents.learning.sdpo import (
     demonstrations,
     divergence,
     move_average,

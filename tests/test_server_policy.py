@@ -17,13 +17,13 @@ from aiohttp import web
 from loopback import LoopbackServer
 from safetensors.torch import load_file
 
+from agents.learning.samples import Sampling
 from agents.policies import http
 from agents.policies.http import ServerRefusal, Servers
-from agents.policies.server import ServerPolicy, check_logprobs, connect
+from agents.policies.server_policy import ServerPolicy, check_logprobs, connect
 from agents.policies.transfer import FolderTransfer, WeightClient
-from agents.records import Sampling
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError
-from socratic_env.teachers.base import run
 
 EOS = 2
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1.5], dtype=torch.bfloat16)}

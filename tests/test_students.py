@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from agents.batching import IGNORED
-from agents.students import Beliefs, WarmStart, training_row, worked_dialogues
+from agents.learning.rows import IGNORED
+from agents.warm_start.tiny import Beliefs, WarmStart, training_row, worked_dialogues
 from socratic_env import dialogue as rules_of
-from socratic_env.chat import Chat
+from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.types import StopReason
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from agents import kl, train
-from agents.records import Sample
-from agents.runlog import read_lines
-from agents.teacher_distance import MOST_ROWS, TeacherDistance, full_kl, k1, k3
+from agents.learning.divergence import MOST_ROWS, TeacherDistance, full_kl, k1, k3
+from agents.learning.samples import Sample
+from agents.runs.log import read_lines
 from socratic_env.errors import ConfigurationError
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["losses"]
@@ -122,7 +122,7 @@ def test_at_most_so_many_rows_are_measured(pair, monkeypatch):
 
 
 def test_another_vocabulary_is_refused(pair, tmp_path):
-    from agents.students import TinyStudent, make_model, make_tokenizer
+    from agents.warm_start.tiny import TinyStudent, make_model, make_tokenizer
 
     model, tokenizer, _ = pair
     shape = TinyStudent(vocabulary=500)

@@ -1,4 +1,4 @@
-"""What all teachers have in common: their specs, and what `guide` owes the classroom."""
+"""What all teachers have in common: their specs, and what `guide` owes the interaction."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from socratic_env import SocraticBatch
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, TeacherUnavailable
 from socratic_env.questions import load_questions
 from socratic_env.teachers import KINDS, Teacher, from_spec
-from socratic_env.teachers.base import run
 from socratic_env.types import Guidance, StopReason
 
 SCIENCE = load_questions("procedural", None, "train")
@@ -76,7 +76,7 @@ def test_a_key_in_a_spec_is_refused_and_not_repeated() -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.names)
 def test_every_kind_can_be_made_and_copied(kind: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "recording").touch()

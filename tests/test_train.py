@@ -14,12 +14,12 @@ from conftest import shared_data
 from safetensors.torch import load_file
 
 from agents import train
-from agents.checkpoint import latest_checkpoint
 from agents.config import TrainConfig
+from agents.learning.samples import Sample
 from agents.metrics import definition
-from agents.presets import PRESETS
-from agents.records import Sample
-from agents.runlog import read_lines
+from agents.runs.checkpoint import latest_checkpoint
+from agents.runs.log import read_lines
+from agents.runs.presets import PRESETS
 from agents.trainer import advantages_of
 
 SMALL = [

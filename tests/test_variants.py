@@ -1,4 +1,4 @@
-"""Teaching variants as ids, and what a classroom does with guidance that leaks."""
+"""Teaching variants as ids, and what the interaction does with guidance that leaks."""
 
 import asyncio
 from dataclasses import replace
@@ -9,11 +9,11 @@ from scripted import choice_question, mistake, wrong
 
 import envs_registry
 from socratic_env import Guidance, Teacher
-from socratic_env.classroom import Classroom
+from socratic_env.engine.guided import GuidedInteraction
+from socratic_env.engine.interaction import LEAK_WARNING, SAFE_HINT
 from socratic_env.errors import ConfigurationError, TeacherError
 from socratic_env.protocols import parse_variant, protocol, protocols
-from socratic_env.room import LEAK_WARNING, SAFE_HINT
-from socratic_env.teachers.retry import RETRY_PROMPT
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Usage
 
 QUESTION = choice_question(answer="B")
@@ -36,11 +36,11 @@ class Says(Teacher):
 
 
 def guided(teacher, **changes):
-    """(guidance, classroom) after one wrong answer under the paper's variant with these changes."""
-    room = Classroom(teacher=teacher, protocol=replace(protocol("paper"), **changes))
-    dialogue = room.answer(room.open(QUESTION), wrong(QUESTION))
-    (dialogue,) = asyncio.run(room.advise([dialogue]))
-    return dialogue.attempts[-1].guidance, room
+    """(guidance, interaction) after one wrong answer under the paper's variant with these changes."""
+    interaction = GuidedInteraction(teacher=teacher, protocol=replace(protocol("paper"), **changes))
+    dialogue = interaction.answer(interaction.open(QUESTION), wrong(QUESTION))
+    (dialogue,) = asyncio.run(interaction.advise([dialogue]))
+    return dialogue.attempts[-1].guidance, interaction
 
 
 # -- ids ---------------------------------------------------------------------------------
@@ -70,10 +70,10 @@ def test_adding_a_file_adds_an_id(monkeypatch):
 def test_an_id_teaches_by_its_variant(entry):
     env = gym.make(entry.id)
     env.reset(seed=1)
-    assert env.unwrapped.room.protocol.name == entry.kwargs["protocol"]
+    assert env.unwrapped.interaction.protocol.name == entry.kwargs["protocol"]
     question = env.unwrapped.question
     told = env.step(wrong(question))[-1]["guidance"]
-    slip, variant = question.mistakes[0], env.unwrapped.room.protocol
+    slip, variant = question.mistakes[0], env.unwrapped.interaction.protocol
     assert told == (variant.fixed or " ".join(getattr(slip, hint) for hint in variant.rule_hints))
     assert len(told) <= variant.max_guidance_chars
 
@@ -100,8 +100,8 @@ def test_only_the_switch_differs_from_the_papers_variant():
 def test_the_fixed_retry_asks_no_teacher():
     assert protocol("fixed_retry").fixed == RETRY_PROMPT
     teacher = Says()
-    guidance, room = guided(teacher, fixed=RETRY_PROMPT)
-    assert (guidance.text, teacher.prompts, room.usage["teacher"].calls) == (RETRY_PROMPT, [], 0)
+    guidance, interaction = guided(teacher, fixed=RETRY_PROMPT)
+    assert (guidance.text, teacher.prompts, interaction.usage["teacher"].calls) == (RETRY_PROMPT, [], 0)
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_a_leak_is_replaced_by_a_safe_hint():
 )
 def test_a_leak_is_asked_for_once_more(second, text, leaks, blocked):
     teacher = Says(LEAK, second)
-    guidance, room = guided(teacher, on_leak="ask_again")
+    guidance, interaction = guided(teacher, on_leak="ask_again")
     assert (guidance.text, guidance.leaks, guidance.blocked) == (text, leaks, blocked)
     assert [LEAK_WARNING in prompt for prompt in teacher.prompts] == [False, True]
-    assert room.usage["teacher"].calls == 2
+    assert interaction.usage["teacher"].calls == 2
 
 
 def test_clean_guidance_is_not_asked_for_again():

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scripted import choice_question, numeric_question
 
 from socratic_env.errors import ConfigurationError
+from socratic_env.numbers import close_enough, parse_number
 from socratic_env.types import reply
-from socratic_env.verifiers import NAMED, by_kind, choice, close_enough, numeric, parse_number
+from socratic_env.verifiers import KINDS, by_kind, choice, numeric
 
 QUESTION = choice_question(answer="B")
 BLOCK = "<answer>B</answer>"
@@ -227,7 +228,7 @@ def test_a_quoted_format_example_is_wrong(text):
 def test_the_strict_form(text, correct):
     verdict = choice(QUESTION, text, strict=True)
     assert (verdict.correct, verdict.answer == "B") == (correct, correct)
-    assert NAMED["choice_strict"](QUESTION, text) == verdict
+    assert KINDS.load("choice_strict")(QUESTION, text) == verdict
 
 
 def test_letters_are_those_of_the_question():
@@ -475,8 +476,8 @@ def test_a_number_too_stands_in_one_block_outside_thought_and_code():
 def test_numeric_and_choice_judge_by_the_kind_of_question():
     assert by_kind(QUESTION, BLOCK).correct
     assert by_kind(numeric_question("3"), "<answer>3.0</answer>").correct
-    assert NAMED["choice"] is choice
-    assert NAMED["numeric"] is numeric
+    assert KINDS.load("choice") is choice
+    assert KINDS.load("numeric") is numeric
 
 
 def test_a_question_without_a_number_cannot_be_judged_as_one():

@@ -14,11 +14,11 @@ import pytest
 from socratic_env import SocraticBatch, TeacherRequest
 from socratic_env.checks import check_teacher
 from socratic_env.dialogue import Rules, answer, open_dialogue
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, TeacherReplyError
 from socratic_env.protocols import protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, from_spec
-from socratic_env.teachers.base import run
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,11 +12,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from scripted import Coach, choice_question, gauge, mistake, numeric_question
 
 from socratic_env import Question, SocraticEnv
-from socratic_env.errors import ActionError, ConfigurationError, QuestionError, StepError
-from socratic_env.questions import load_questions
-from socratic_env.questions.procedural import TEMPLATES
-from socratic_env.types import DOMAINS, Option
-from socratic_env.wrappers import (
+from socratic_env.envs.discrete import (
     LARGEST,
     NUMBERS,
     OPTION_FEATURES,
@@ -27,6 +23,10 @@ from socratic_env.wrappers import (
     features,
     word_tags,
 )
+from socratic_env.errors import ActionError, ConfigurationError, QuestionError, StepError
+from socratic_env.questions import load_questions
+from socratic_env.questions.procedural import TEMPLATES
+from socratic_env.types import DOMAINS, Option
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -1,6 +1,6 @@
 """Requests to vLLM's servers: bounded connections, one total deadline, retries where they are safe.
 
-All of it lives on the process's background loop (`socratic_env.teachers.base`).
+All of it lives on the process's background loop (`socratic_env.teachers.teacher`).
 """
 
 from __future__ import annotations

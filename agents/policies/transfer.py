@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from agents.policies.http import Servers
+from socratic_env.engine.background import run
 from socratic_env.errors import StudentError
-from socratic_env.teachers.base import run
 
 NamedTensors = Sequence[tuple[str, torch.Tensor]]
 

@@ -21,7 +21,7 @@ from vllm.distributed.weight_transfer.base import (
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 
-from agents.policies.vllm import pack_tied_head
+from agents.policies.vllm_policy import pack_tied_head
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig

@@ -8,9 +8,9 @@ The file that `--train.agent_func_path` names:
         def __init__(self):
             super().__init__(teacher={"kind": "openai", "base_url": URL, "model": NAME}, max_attempts=3)
 
-The dataset's label (`--data.label_key`) is a question's id; `socratic_env.stream.rows` makes rows with a
-`question_id`. The prompt is the environment's own; what stands in the row is not read. All episodes of
-an engine share one teacher and one estimate of mu (`EpisodeStream`).
+The dataset's label (`--data.label_key`) is a question's id; `socratic_env.engine.concurrent.rows` makes
+rows with a `question_id`. The prompt is the environment's own; what stands in the row is not read.
+All episodes of an engine share one teacher and one estimate of mu (`ConcurrentSession`).
 
 Credit: OpenRLHF sums the rewards of the steps into one of the trajectory, so the decayed reward of a
 later success is credited to the earlier failure as well. Ids are exact: OpenRLHF appends the ids of the
@@ -24,29 +24,29 @@ from typing import Any
 import torch
 from openrlhf.utils.agent import AgentInstanceBase, MultiTurnAgentExecutor
 
-from socratic_env.chat import Chat
 from socratic_env.dialogue import messages
-from socratic_env.stream import EpisodeStream
+from socratic_env.engine.concurrent import ConcurrentSession
+from socratic_env.models.chat import Chat
 
 
 class SocraticInstance(AgentInstanceBase):
     """One episode on the question that the label names; a step is an attempt."""
 
-    def __init__(self, stream: EpisodeStream, chat: Chat):
-        self._stream, self._chat = stream, chat
+    def __init__(self, session: ConcurrentSession, chat: Chat):
+        self._session, self._chat = session, chat
 
     async def reset(self, states: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """The question as the chat template writes it."""
-        self.dialogue = self._stream.open(states["label"])
+        self.dialogue = self._session.open(states["label"])
         prompt = self._chat.prompt(messages(self.dialogue))
         return {**states, "observation": self._words(prompt)}
 
     async def step(self, state_dict: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """One attempt: guidance, or the end with the episode's reward."""
         text = state_dict["action_text"].removesuffix(self._chat.tokenizer.eos_token)
-        self.dialogue = dialogue = await self._stream.step(self.dialogue, text)
+        self.dialogue = dialogue = await self._session.step(self.dialogue, text)
         done = dialogue.stop is not None
-        reward = self._stream.settle(dialogue)[-1] if done else 0.0
+        reward = self._session.settle(dialogue)[-1] if done else 0.0
         correct = dialogue.attempts[-1].verdict.correct
         return {
             "rewards": torch.tensor(reward),
@@ -54,7 +54,7 @@ class SocraticInstance(AgentInstanceBase):
             "environment_feedback": "" if done else self._feedback(messages(dialogue)[-1]["content"]),
             "done": done,
             "sampling_params": state_dict.get("sampling_params"),
-            "extra_logs": self._stream.metrics(dialogue),
+            "extra_logs": self._session.metrics(dialogue),
         }
 
     def _feedback(self, guidance: str) -> str:
@@ -76,7 +76,7 @@ class SocraticExecutor(MultiTurnAgentExecutor):
 
     def __init__(self, **arguments: Any):
         super().__init__(SocraticInstance)
-        self._stream = EpisodeStream(**arguments)
+        self._session = ConcurrentSession(**arguments)
 
     async def execute(
         self,
@@ -89,10 +89,10 @@ class SocraticExecutor(MultiTurnAgentExecutor):
         images: Any = None,
     ) -> dict[str, Any]:
         """One rollout, as MultiTurnAgentExecutor makes it."""
-        instance = SocraticInstance(self._stream, Chat(hf_tokenizer))
+        instance = SocraticInstance(self._session, Chat(hf_tokenizer))
         self.agent_instance_cls = lambda: instance  # called before anything is awaited
         response: dict[str, Any] = await super().execute(
             prompt, label, sampling_params, max_length, hf_tokenizer, llm_engine, images
         )
-        self._stream.give_up(instance.dialogue)  # no room for another reply
+        self._session.give_up(instance.dialogue)  # no room for another reply
         return response

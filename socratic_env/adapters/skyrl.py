@@ -9,9 +9,9 @@ Register it where the environments run, with the arguments of `gym.make` as plai
     )
 
 A row of the dataset holds `prompt`, `env_class` ("socratic") and `question_id`:
-`socratic_env.stream.rows(questions, count, env_class="socratic")` makes such rows. The prompt is the
-environment's own; what stands in the row is not read. All episodes of a process share one teacher
-and one estimate of mu (`EpisodeStream`).
+`socratic_env.engine.concurrent.rows(questions, count, env_class="socratic")` makes such rows. The
+prompt is the environment's own; what stands in the row is not read. All episodes of a process share
+one teacher and one estimate of mu (`ConcurrentSession`).
 
 Credit: each turn earns its own decayed reward. SkyRL's estimators sum the turns of a trajectory, so
 that a later success pays for the earlier failure too, unless they are given gamma = 0. With
@@ -26,9 +26,9 @@ from typing import Any
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
 from socratic_env.dialogue import Dialogue, messages
+from socratic_env.engine.background import run
+from socratic_env.engine.concurrent import shared_session
 from socratic_env.errors import ConfigurationError, StepError
-from socratic_env.stream import shared_stream
-from socratic_env.teachers.base import run
 from socratic_env.types import Message
 
 
@@ -47,26 +47,26 @@ class SocraticTextEnv(BaseTextEnv):
         if not isinstance(question_id, str):
             raise ConfigurationError(
                 f"extras['question_id'] is {question_id!r}; give every row of the dataset the id of a "
-                "question, as socratic_env.stream.rows does"
+                "question, as socratic_env.engine.concurrent.rows does"
             )
-        self._stream = shared_stream(arguments)
+        self._session = shared_session(arguments)
         self._question_id = question_id
         self._dialogue: Dialogue | None = None
-        self.max_turns = self._stream.room.rules.max_attempts
+        self.max_turns = self._session.interaction.rules.max_attempts
 
     def init(self, prompt: list[Message]) -> tuple[list[Message], dict[str, Any]]:  # noqa: ARG002
         """The question as chat messages. `prompt`, the dataset's, is not read."""
         self.close()
-        self._dialogue, self.turns = self._stream.open(self._question_id), 0
+        self._dialogue, self.turns = self._session.open(self._question_id), 0
         return messages(self._dialogue), {"question_id": self._question_id}
 
     def step(self, action: str) -> BaseTextEnvStepOutput:
         """One attempt: guidance, or the end with the attempt's reward."""
-        self._dialogue = dialogue = run(self._stream.step(self._open(), action))
+        self._dialogue = dialogue = run(self._session.step(self._open(), action))
         self.turns += 1
         last, done = dialogue.attempts[-1], dialogue.stop is not None
         observations = messages(dialogue)[-1:] if not done else []
-        reward = self._stream.settle(dialogue)[-1] if done else 0.0
+        reward = self._session.settle(dialogue)[-1] if done else 0.0
         metadata = {
             "attempt": self.turns,
             "correct": last.verdict.correct,
@@ -80,11 +80,11 @@ class SocraticTextEnv(BaseTextEnv):
     def close(self) -> None:
         """End the episode; left before its end, it counts with the attempts it made."""
         if self._dialogue is not None:
-            self._dialogue = self._stream.give_up(self._dialogue)
+            self._dialogue = self._session.give_up(self._dialogue)
 
     def get_metrics(self) -> dict[str, float]:
         """`solved_within_k`, `attempts` and `truncated` of this episode; SkyRL averages them."""
-        return self._stream.metrics(self._open())
+        return self._session.metrics(self._open())
 
     def _open(self) -> Dialogue:
         if self._dialogue is None:

@@ -20,12 +20,12 @@ import numpy as np
 from tianshou.algorithm.algorithm_base import Policy
 from tianshou.data import Batch
 
+from socratic_env.envs.discrete import storable
 from socratic_env.errors import ActionError
-from socratic_env.wrappers import storable
 
 
 class TextArrays(gym.Wrapper[Any, str, str, str]):
-    """Observations as array cells of dtype object, infos as `socratic_env.wrappers.storable`.
+    """Observations as array cells of dtype object, infos as `socratic_env.envs.discrete.storable`.
 
     tianshou stacks bare strings into arrays of fixed width, which cut longer texts without a word.
     """

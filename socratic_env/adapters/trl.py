@@ -29,10 +29,10 @@ import trl
 from trl import GRPOTrainer
 from trl.trainer.utils import pad
 
-from socratic_env.advantages import whitened
-from socratic_env.chat import Chat
+from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
-from socratic_env.vector import SocraticVectorEnv
+from socratic_env.models.chat import Chat
+from socratic_env.rewards import whitened
 
 if not trl.__version__.startswith("1.16."):
     raise ImportError(f"trl is {trl.__version__}, this adapter needs 1.16: pip install 'trl>=1.16,<1.17'")

@@ -11,7 +11,7 @@ where it finds a key of its hub.
 
 Credit: each attempt's own reward is recorded as `attempt_k`; verifiers sums them into the reward of the
 trace, so a trainer credits the whole trajectory with it. Episodes run at the same time and none knows
-of a batch, so mu is the estimate of `EpisodeStream`, shared by all episodes of a process.
+of a batch, so mu is the estimate of `ConcurrentSession`, shared by all episodes of a process.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 import verifiers.v1 as vf
 
 from socratic_env.dialogue import cut
+from socratic_env.engine.concurrent import ConcurrentSession
 from socratic_env.questions import QuestionList, load_questions
-from socratic_env.stream import EpisodeStream
 
 
 class SocraticTasksetConfig(vf.TasksetConfig):
@@ -68,7 +68,7 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
 
     def __init__(self, config: SocraticEnvConfig) -> None:
         super().__init__(config)
-        self._stream = EpisodeStream(
+        self._session = ConcurrentSession(
             self.taskset.questions,
             teacher=config.teacher,
             protocol=config.protocol,
@@ -79,8 +79,8 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
         )
 
     async def run(self, task: vf.Task, agents: vf.Agents) -> None:
-        """Rewards `attempt_1` .. `attempt_K`, metrics of `EpisodeStream.metrics`, on the student's trace."""
-        dialogue = self._stream.open(task.data.id)
+        """Rewards `attempt_1` .. `attempt_K`, metrics of `ConcurrentSession`, on the student's trace."""
+        dialogue = self._session.open(task.data.id)
         async with agents.student.interaction(task) as interaction:
             guidance: str | None = None  # the task's prompt opens the exchange
             while dialogue.stop is None:
@@ -90,14 +90,14 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
                 if segment.terminated:  # a limit of the agent
                     dialogue = cut(dialogue)
                     break
-                dialogue = await self._stream.step(dialogue, segment.last_reply)
+                dialogue = await self._session.step(dialogue, segment.last_reply)
                 last = dialogue.attempts[-1].guidance
                 guidance = last.text if last is not None else None
-            earned = self._stream.settle(dialogue)
+            earned = self._session.settle(dialogue)
             for k in range(1, self.config.max_attempts + 1):
                 interaction.trace.record_reward(f"attempt_{k}", earned[k - 1] if k <= len(earned) else 0.0)
-            interaction.trace.record_metrics(self._stream.metrics(dialogue))
+            interaction.trace.record_metrics(self._session.metrics(dialogue))
 
     async def stop(self) -> None:
         """Close the teacher's connections."""
-        await self._stream.close()
+        await self._session.close()

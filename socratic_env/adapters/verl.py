@@ -8,9 +8,9 @@ in `actor_rollout_ref.rollout.agent.agent_loop_config_path`,
       arguments: {max_attempts: 3, teacher: {kind: openai, base_url: URL, model: NAME}}
 
 and set `algorithm.adv_estimator=socratic`, `algorithm.use_kl_in_reward=False`. Rows of the dataset hold
-`prompt`, `question_id`, `data_source` and `agent_name`; `socratic_env.stream.rows(questions, count,
-agent_name="socratic", data_source="socratic")` makes them. `rollout.response_length` bounds an episode:
-all attempts and the guidance between them.
+`prompt`, `question_id`, `data_source` and `agent_name`; `socratic_env.engine.concurrent.rows(questions,
+count, agent_name="socratic", data_source="socratic")` makes them. `rollout.response_length` bounds an
+episode: all attempts and the guidance between them.
 
 A row is an episode, to the id as it was sampled: response 1, guidance, response 2, ... The reward that
 verl sees is 1 for a solved episode. The estimator sees the whole batch, so decay is exact, and each attempt
@@ -26,10 +26,10 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from verl.utils.profiler import simple_timer
 
 from socratic_env.adapters import verl_estimator  # noqa: F401 - registers it
-from socratic_env.chat import Chat
 from socratic_env.dialogue import cut, messages
+from socratic_env.engine.concurrent import shared_session
 from socratic_env.errors import ConfigurationError
-from socratic_env.stream import shared_stream
+from socratic_env.models.chat import Chat
 
 
 @register("socratic")
@@ -42,14 +42,14 @@ class SocraticAgentLoop(AgentLoopBase):
             raise ConfigurationError(
                 "data.apply_chat_template_kwargs must be empty: guidance turns lack them"
             )
-        self._stream = shared_stream(arguments or {})
-        if not self._stream.room.decays:
+        self._session = shared_session(arguments or {})
+        if not self._session.interaction.decays:
             raise ConfigurationError("leave reward='decay'; the estimator of this adapter decays")
         self._chat = Chat(self.tokenizer)
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """Play the question of `question_id`; the prompt is the environment's, not the row's."""
-        dialogue = self._stream.open(kwargs["question_id"])
+        dialogue = self._session.open(kwargs["question_id"])
         longest, budget = self.rollout_config.prompt_length, self.rollout_config.response_length
         prompt = self._chat.prompt(messages(dialogue))
         if len(prompt) > longest:
@@ -65,7 +65,7 @@ class SocraticAgentLoop(AgentLoopBase):
             outputs.append(output)
             response = list(output.token_ids)
             with simple_timer("tool_calls", metrics):
-                dialogue = await self._stream.step(dialogue, self._chat.text(response))
+                dialogue = await self._session.step(dialogue, self._chat.text(response))
             mask += [1] * len(response)
             logprobs += output.log_probs or []
             said = ids + response
@@ -92,6 +92,6 @@ class SocraticAgentLoop(AgentLoopBase):
                 "min_global_steps": outputs[0].extra_fields.get("min_global_steps"),
                 "turn_scores": scores,
                 "tool_rewards": [],
-                "reward_extra_info": self._stream.metrics(dialogue),
+                "reward_extra_info": self._session.metrics(dialogue),
             },
         )

@@ -11,9 +11,8 @@ import torch
 from torch.nn.functional import pad
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from socratic_env.advantages import whitened
 from socratic_env.errors import ConfigurationError
-from socratic_env.rewards import decayed_means
+from socratic_env.rewards import decayed_means, whitened
 
 
 @register_adv_est("socratic")

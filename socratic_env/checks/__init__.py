@@ -8,10 +8,10 @@ check_questions("mine.jsonl")              # whatever `questions=` of an environ
 check_env("MyOrg/MyTeaching-v0")           # an id, or an environment
 """
 
-from socratic_env.checks.env import check_env
-from socratic_env.checks.questions import check_questions
-from socratic_env.checks.teacher import check_teacher
+from socratic_env.checks.env_check import check_env
+from socratic_env.checks.question_set_check import check_questions
+from socratic_env.checks.teacher_check import check_teacher
 from socratic_env.checks.teaching import CANARY, CANARY_NUMBER
-from socratic_env.checks.verifier import check_verifier
+from socratic_env.checks.verifier_check import check_verifier
 
 __all__ = ["CANARY", "CANARY_NUMBER", "check_env", "check_questions", "check_teacher", "check_verifier"]

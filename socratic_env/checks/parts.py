@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from socratic_env.errors import CheckError
+from socratic_env.numbers import close_enough, parse_number
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Question
-from socratic_env.verifiers import close_enough, parse_number
 
 Form: TypeAlias = Callable[[str, str], str]
 """(reasoning, answer) -> a reply in the form that a verifier reads, such as `socratic_env.types.reply`."""

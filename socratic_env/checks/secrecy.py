@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from socratic_env.checks.steps import INFO, EnvExam
+from socratic_env.checks.steps import INFO, EnvProbe
 from socratic_env.leakage import detect
 from socratic_env.types import Question
 
@@ -20,47 +20,47 @@ Seen = list[tuple[Question, Any]]
 """What was seen at each question, in the order of the episodes."""
 
 
-def check_secrecy(exam: EnvExam) -> None:
+def check_secrecy(probe: EnvProbe) -> None:
     """Neither the solution nor the mistakes' reasoning is shown; neither the text around the question nor
     a further key of info tells the answer, in words or as a value that goes with it one to one. (What
     teachers write is not looked at: their leaks are recorded.)"""
     around: Seen = []
     told: defaultdict[tuple[str, int], Seen] = defaultdict(list)
     for seed in _SEEDS:
-        observation, info = exam.reset(seed=seed)
-        question = exam.question
+        observation, info = probe.reset(seed=seed)
+        question = probe.question
         around.append((question, _without(observation, question)))
-        advised, *_, later = exam.step("I do not know.")
+        advised, *_, later = probe.step("I do not know.")
         texts = (
             observation,
             advised,
             *_leaves(info),
             *_leaves(later),
-            repr(exam.env),
-            repr(exam.env.unwrapped),
+            repr(probe.env),
+            repr(probe.env.unwrapped),
         )
-        _check_hidden(exam, question, texts)
+        _check_hidden(probe, question, texts)
         for attempt, moment in enumerate((info, later)):
             for path, value in _entries({key: moment[key] for key in moment.keys() - INFO.keys()}):
                 told[path, attempt].append((question, value))
     if _tells(around) or _goes_with(around):
-        exam.fail("the observation after reset tells the right answer; show the question and nothing of it")
+        probe.fail("the observation after reset tells the right answer; show the question and nothing of it")
     for (path, _), seen in told.items():
         if len({repr(value) for _, value in seen}) == 1:
             continue  # a constant tells nothing
         if _tells([(question, list(_leaves(value))) for question, value in seen]) or _goes_with(seen):
-            exam.fail(
+            probe.fail(
                 f"info{path} tells the right answer; leave it out, info is what the student's side sees"
             )
 
 
-def _check_hidden(exam: EnvExam, question: Question, texts: Sequence[str]) -> None:
+def _check_hidden(probe: EnvProbe, question: Question, texts: Sequence[str]) -> None:
     hidden = {"the solution": question.solution or "", **{
         f"the reasoning of mistake {mistake.name!r}": mistake.reasoning for mistake in question.mistakes
     }}  # fmt: skip
     for what, text in hidden.items():
         if len(text) > 8 and any(text in shown for shown in texts):
-            exam.fail(f"the student is shown {what} of question {question.id!r}; keep it to yourself")
+            probe.fail(f"the student is shown {what} of question {question.id!r}; keep it to yourself")
 
 
 def _without(observation: str, question: Question) -> list[str]:

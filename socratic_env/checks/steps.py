@@ -31,7 +31,7 @@ INFO: Mapping[str, tuple[type, ...]] = {
 Step = tuple[str, float, bool, bool, dict[str, Any]]
 
 
-class EnvExam:
+class EnvProbe:
     """An environment, and episodes that are checked step by step."""
 
     def __init__(self, env: gym.Env[str, str], name: str, form: Form) -> None:

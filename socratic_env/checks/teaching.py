@@ -47,7 +47,7 @@ class OwnLoop:
         await self._ended.wait()
 
 
-class TeacherExam:
+class TeacherProbe:
     """A teacher, a protocol, and calls that cannot hang."""
 
     def __init__(self, teacher: Teacher, protocol: TeachingProtocol, patience_s: float) -> None:
@@ -60,7 +60,7 @@ class TeacherExam:
         raise CheckError(f"{type(self.teacher).__name__}: {what}")
 
     def run(self, coroutine: Coroutine[Any, Any, T], calls: int = 1, loop: OwnLoop | None = None) -> T:
-        """Run a coroutine that makes so many calls, in the loop of this exam or another one."""
+        """Run a coroutine that makes so many calls, in the loop of this probe or another one."""
         try:
             return (loop or self._loop).run(coroutine, calls * self.patience_s + _GRACE_S)
         except TimeoutError:
@@ -68,7 +68,7 @@ class TeacherExam:
             self._fail_blocking()
 
     def end(self) -> None:
-        """Close the teacher in the loop of this exam, and end that, unless it is blocked for good."""
+        """Close the teacher in the loop of this probe, and end that, unless it is blocked for good."""
         try:
             if not self._blocked:
                 self.run(self.close_teacher())

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from socratic_env.errors import ConfigurationError, unknown
 from socratic_env.questions import load_questions
-from socratic_env.questions.audit import EXACT, KINDS, NEAR, Report, audit
+from socratic_env.questions.audit.findings import EXACT, KINDS, NEAR, Report, audit
 from socratic_env.questions.files import Contents, scan_path
 from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.types import SPLITS, Question

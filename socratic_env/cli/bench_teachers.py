@@ -12,15 +12,16 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.bench import Prices, Run, draw_questions, report, run_variant
-from socratic_env.bench_report import need_matplotlib, page, paired
 from socratic_env.cli.shared import name_of, progress_bar, spec_of
+from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError, check_count
-from socratic_env.pages import shares
+from socratic_env.evaluation.comparison import Prices, Run, draw_questions, report, run_variant
+from socratic_env.evaluation.comparison_page import need_matplotlib, page, paired
+from socratic_env.evaluation.html import shares
 from socratic_env.protocols import TeachingProtocol, protocol, protocols
 from socratic_env.questions import load_questions
-from socratic_env.students import Habits, Student, student_from_spec
-from socratic_env.teachers.base import run
+from socratic_env.students import Student, student_from_spec
+from socratic_env.students.scripted_student import Habits
 from socratic_env.types import Question
 
 
@@ -76,7 +77,9 @@ def main(arguments: list[str]) -> int:
         load_questions(options.questions, options.domain, options.split), options.number, options.seed
     )
     teacher = spec_of(options.teacher, "teacher")
-    student = student_from_spec(spec_of(options.student, "student"), options.seed, options.habits)
+    student = student_from_spec(
+        spec_of(options.student, "student"), {"seed": options.seed, "habits": options.habits}
+    )
     try:
         runs = _run(options, chosen, asked, teacher, student)
     except StudentError as error:

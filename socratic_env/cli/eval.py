@@ -15,20 +15,26 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.classroom import Classroom
 from socratic_env.cli.shared import Spec, name_of, progress_bar, spec_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.background import run
+from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
-from socratic_env.eval_report import blind_cells, metrics_of, page, parts_of, result_of
-from socratic_env.evaluation import RESAMPLES
-from socratic_env.exam import evaluation_of, exam_questions, left_to_play, sit
-from socratic_env.exam_folder import ExamFolder
-from socratic_env.pages import shares
+from socratic_env.evaluation.folder import EvaluationFolder
+from socratic_env.evaluation.html import shares
+from socratic_env.evaluation.results import blind_cells, metrics_of, page, parts_of, result_of
+from socratic_env.evaluation.runner import (
+    evaluation_questions,
+    pending_episodes,
+    run_episodes,
+    stored_evaluation,
+)
+from socratic_env.evaluation.statistics import RESAMPLES
 from socratic_env.questions import load_questions
-from socratic_env.questions.audit import KINDS
+from socratic_env.questions.audit.findings import KINDS
 from socratic_env.questions.exclusion import ids_with
-from socratic_env.students import Habits, Student, student_from_spec
-from socratic_env.teachers.base import run
+from socratic_env.students import Student, student_from_spec
+from socratic_env.students.scripted_student import Habits
 from socratic_env.types import Question
 
 RESULT, REPORT = "result.json", "report.html"
@@ -104,7 +110,7 @@ def main(arguments: list[str]) -> int:
     known, asked = _questions(options)
     student_spec, teacher_spec = spec_of(options.student, "student"), spec_of(options.teacher, "teacher")
     student = _student(options, student_spec)
-    room = Classroom(
+    interaction = GuidedInteraction(
         teacher=teacher_spec,
         protocol=options.protocol,
         max_attempts=options.max_attempts,
@@ -114,17 +120,17 @@ def main(arguments: list[str]) -> int:
     failed = None
     try:
         for question in asked:
-            room.teacher.check(question)
-        folder = ExamFolder(out, _config(options, student_spec, teacher_spec, room, asked))
+            interaction.teacher.check(question)
+        folder = EvaluationFolder(out, _config(options, student_spec, teacher_spec, interaction, asked))
         try:
-            failed = _play(options, asked, room, student, folder)
-            evaluation = evaluation_of(folder, asked, options.samples, options.max_attempts)
+            failed = _play(options, asked, interaction, student, folder)
+            evaluation = stored_evaluation(folder, asked, options.samples, options.max_attempts)
             faults = Counter(record["fault"] for record in folder.faulted.values())
         finally:
             folder.close()
     finally:
         run(student.close())
-        room.close()
+        interaction.close()
     result = {
         "student": name_of(student_spec),
         "teacher": name_of(teacher_spec),
@@ -180,7 +186,7 @@ def _questions(options: Eval) -> tuple[list[Question], list[Question]]:
     exclude = options.exclude
     skipped = ids_with(exclude, options.kinds) if exclude is not None and options.kinds else exclude
     found = load_questions(options.questions, options.domain, options.split, skipped)
-    return exam_questions(found, options.number, options.seed)
+    return evaluation_questions(found, options.number, options.seed)
 
 
 def _student(options: Eval, spec: Spec) -> Student:
@@ -191,11 +197,11 @@ def _student(options: Eval, spec: Spec) -> Student:
         raise ConfigurationError(
             f"--student gives {twice[0]!r}, which has an option of its own; use {option}"
         )
-    return student_from_spec(spec, options.seed, options.habits, sampling)
+    return student_from_spec(spec, {"seed": options.seed, "habits": options.habits, **sampling})
 
 
 def _config(
-    options: Eval, student: Spec, teacher: Spec, room: Classroom, asked: list[Question]
+    options: Eval, student: Spec, teacher: Spec, interaction: GuidedInteraction, asked: list[Question]
 ) -> dict[str, Any]:
     """What decides the episodes, for the folder."""
     chosen = {name: value for name, value in asdict(options).items() if name not in _FREE}
@@ -204,7 +210,7 @@ def _config(
         "student": student,
         "teacher": teacher,
         "exclude": str(options.exclude) if options.exclude is not None else None,
-        "protocol_digest": _digest([asdict(room.protocol)]),
+        "protocol_digest": _digest([asdict(interaction.protocol)]),
         "questions_asked": len(asked),
         "questions_digest": _digest([[q.id, q.system, q.text, q.answer] for q in asked]),
     }
@@ -215,10 +221,14 @@ def _digest(content: list[Any]) -> str:
 
 
 def _play(
-    options: Eval, asked: list[Question], room: Classroom, student: Student, folder: ExamFolder
+    options: Eval,
+    asked: list[Question],
+    interaction: GuidedInteraction,
+    student: Student,
+    folder: EvaluationFolder,
 ) -> str | None:
-    """Why the exam stopped before its end, if it did."""
-    left = left_to_play(asked, options.samples, room, folder)
+    """Why the evaluation stopped before its end, if it did."""
+    left = pending_episodes(asked, options.samples, interaction, folder)
     total = len(asked) * options.samples
     with progress_bar() as progress:
         bar = progress.add_task("episodes", total=total, completed=total - len(left))
@@ -228,7 +238,7 @@ def _play(
             progress.advance(bar, fault is None)
 
         try:
-            run(sit(left, room, student, options.concurrency, on_end))
+            run(run_episodes(left, interaction, student, options.concurrency, on_end))
         except ConfigurationError:
             raise
         except SocraticError as error:

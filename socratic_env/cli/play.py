@@ -13,10 +13,10 @@ from rich.console import Console
 
 import socratic_env  # noqa: F401 - registers the ids
 from socratic_env.cli.shared import spec_of
-from socratic_env.env import SocraticEnv
+from socratic_env.envs.single import SocraticEnv
 from socratic_env.errors import ConfigurationError, SocraticError
+from socratic_env.numbers import parse_number
 from socratic_env.types import AnswerKind, Question, reply
-from socratic_env.verifiers import parse_number
 
 OPEN, CLOSE = "<answer>", "</answer>"
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.runs import EPISODES, REPORT, check_run, episodes_of, last_step
+from socratic_env.records.run_folder import EPISODES, REPORT, check_run, episodes_of, last_step
 
 _STYLES = {True: "green", False: "red"}
 
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
     report = options.run / REPORT
     if not report.is_file():
         raise ConfigurationError(
-            f"{options.run} has no {REPORT} yet; write it with: python -m agents.report {options.run} (an "
-            "evaluation's: by the same socratic eval command again)"
+            f"{options.run} has no {REPORT} yet; write it with: python -m agents.reports {options.run} "
+            "(an evaluation's: by the same socratic eval command again)"
         )
     print(report.resolve())
     if not webbrowser.open(report.resolve().as_uri()):

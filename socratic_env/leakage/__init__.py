@@ -12,8 +12,8 @@ import unicodedata
 
 from socratic_env.leakage.encodings import decoded, spelled_out
 from socratic_env.leakage.letters import names_letter
-from socratic_env.leakage.numbers import Gold, tells_number
 from socratic_env.leakage.texts import gives_text, paraphrases, sentences
+from socratic_env.leakage.values import Gold, tells_number
 from socratic_env.types import Question
 
 __all__ = ["KINDS", "detect"]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from socratic_env.errors import ConfigurationError, unknown
-from socratic_env.questions.base import QuestionList, QuestionSet
 from socratic_env.questions.exclusion import Exclude, excluded_ids
 from socratic_env.questions.files import load_path
 from socratic_env.questions.hub import load_hub
 from socratic_env.questions.procedural import TEMPLATES, ProceduralSet
+from socratic_env.questions.question_set import QuestionList, QuestionSet
 from socratic_env.types import DOMAINS, SPLITS, Question
 
 __all__ = ["Exclude", "QuestionList", "QuestionSet", "Questions", "load_questions"]

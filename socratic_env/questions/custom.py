@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from socratic_env.questions.base import CLOSING, RowError, choice_system, numeric_system
+from socratic_env.numbers import close_enough, parse_number
+from socratic_env.questions.question_set import CLOSING, RowError, choice_system, numeric_system
 from socratic_env.types import AnswerKind, Mistake, Option
-from socratic_env.verifiers import close_enough, parse_number
 
 FIELDS = (
     "question", "answer", "id", "options", "domain", "subtask", "level", "unit", "abs_tol", "rel_tol",

@@ -14,7 +14,7 @@ from typing import Any
 
 from socratic_env.errors import QuestionError
 from socratic_env.questions import custom, sciknoweval, subtasks
-from socratic_env.questions.base import QuestionList, RowError
+from socratic_env.questions.question_set import QuestionList, RowError
 from socratic_env.types import DOMAINS, SPLITS, AnswerKind, Question, reply
 from socratic_env.verifiers import by_kind
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from socratic_env.errors import QuestionError
-from socratic_env.questions.base import QuestionList
 from socratic_env.questions.files import Contents, check, collect
+from socratic_env.questions.question_set import QuestionList
 
 HUB_NAME, HUB_CONFIG, HUB_SPLIT = "hicai-zju/SciKnowEval", "v2", "test"
 """What is loaded. The name may be that of a local folder in the hub's layout."""

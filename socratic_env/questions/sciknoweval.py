@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from socratic_env.questions.base import CLOSING, RowError, choice_system
+from socratic_env.questions.question_set import CLOSING, RowError, choice_system
 from socratic_env.types import Option
 
 __all__ = ["CLOSING", "from_paper", "from_sdpo", "from_v2", "split_text"]

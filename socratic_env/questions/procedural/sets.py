@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from socratic_env.errors import QuestionError, unknown
-from socratic_env.questions.base import QuestionSet
 from socratic_env.questions.procedural.template import TEMPLATES
+from socratic_env.questions.question_set import QuestionSet
 from socratic_env.types import Question
 
 _ID = re.compile(r"(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<split>[^/]+)/(?P<number>0|[1-9][0-9]{0,5})")

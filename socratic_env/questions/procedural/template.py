@@ -17,8 +17,8 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from socratic_env.errors import QuestionError, unknown
-from socratic_env.questions.base import choice_system
 from socratic_env.questions.procedural.distractors import Value, Worked, apart, distractors
+from socratic_env.questions.question_set import choice_system
 from socratic_env.types import AnswerKind, Mistake, Option, Question
 
 _LETTERS = "ABCD"

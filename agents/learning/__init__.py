@@ -1,0 +1,1 @@
+"""Learning: a batch's rows as tensors, the optimizer's steps on them, one or several processes."""

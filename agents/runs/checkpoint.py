@@ -1,0 +1,127 @@
+"""Checkpoints: everything that a run needs to go on, complete or absent, never a part.
+
+A checkpoint is a folder `checkpoints/step-N` with the model and tokenizer in transformers' format
+and the optimizer's state. It is written beside its place and moved there at once, so that a run
+killed at any moment leaves the last complete one. Questions and sampling are functions of the
+seed and the step, and a batch that was not finished is drawn again, so no other state exists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from agents.config import TrainConfig
+from socratic_env.errors import SocraticError
+
+if TYPE_CHECKING:
+    from agents.learning.learner import Learner
+
+_FOLDER = re.compile(r"step-(\d{6,})")
+_TRAINER = "trainer.pt"
+
+
+class CheckpointError(SocraticError):
+    """A checkpoint cannot be written, or cannot be used."""
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: Any, tokenizer: Any, learner: Learner | None = None
+) -> Path:
+    """Write the checkpoint of a step below `folder` and remove the earlier ones.
+
+    Raises CheckpointError if it cannot be written (a full disk); earlier ones then stay.
+    """
+    place = folder / f"step-{step:06d}"
+    weights: dict[str, torch.Tensor] | None = None
+    state: dict[str, Any] = {"step": step}
+    if learner is not None:
+        weights = learner.weights()
+        state |= {"form": _form(weights, learner.config), **learner.state()}
+    with _whole(place, "checkpoint") as fresh:
+        model.save_pretrained(fresh, state_dict=weights)
+        tokenizer.save_pretrained(fresh)
+        torch.save(state, fresh / _TRAINER)
+    for other in folder.iterdir():
+        if other != place and _FOLDER.match(other.name):
+            shutil.rmtree(other, ignore_errors=True)
+    return place
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write a model in transformers' format, complete or not at all, in place of what was there."""
+    with _whole(folder, "model") as fresh:
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+
+
+@contextmanager
+def _whole(folder: Path, what: str) -> Iterator[Path]:
+    """A folder to fill that takes the place of `folder` once all of it is on the disk."""
+    fresh = folder.with_name(f"{folder.name}.part")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        for path in (path for path in fresh.rglob("*") if path.is_file()):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(fresh, folder)
+    # A full disk raises OSError, RuntimeError, SafetensorError, and a bare Exception of tokenizers.
+    except Exception as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise CheckpointError(f"{what} {folder} cannot be written: {error}; free some space") from error
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The last complete checkpoint below `folder`, if there is one."""
+    found = sorted(p for p in folder.glob("step-*") if _FOLDER.fullmatch(p.name))
+    return found[-1] if found else None
+
+
+def load_trainer_state(place: Path) -> dict[str, Any]:
+    """The step and the optimizer's state of a checkpoint."""
+    path = place / _TRAINER
+    try:
+        # Mapped, since every process reads it, and a large model's is tens of gigabytes.
+        state: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
+        step, _ = state["step"], state["form"]
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} is no trainer state of this program: {reason}") from error
+    if place.name != f"step-{step:06d}":
+        raise CheckpointError(f"{path} is of step {step}, not of {place.name}; it was moved there")
+    return state
+
+
+def check_form(place: Path, model: Any, config: TrainConfig) -> int:
+    """The step of a checkpoint. Raises CheckpointError if its trainer state is of another kind of run than
+    this configuration, or of another model than this one (without adapters)."""
+    state = load_trainer_state(place)
+    held, needed = state["form"], _form(dict(model.named_parameters()), config)
+    for name in {**needed, **held}:
+        if held.get(name) != needed.get(name):
+            raise CheckpointError(
+                f"{place / _TRAINER} is of another run: its {name} is {held.get(name)}, this run's is "
+                f"{needed.get(name)}; put the run's own there, or start a new run"
+            )
+    step: int = state["step"]
+    return step
+
+
+def _form(weights: Mapping[str, torch.Tensor], config: TrainConfig) -> dict[str, Any]:
+    """What a trainer state must agree with: shapes of weights, and which parts it has."""
+    return {
+        "algorithm": "sdpo" if config.algorithm == "sdpo" else "another",
+        "lora_rank": config.lora_rank,
+        **{f"weight {name}": list(weight.shape) for name, weight in weights.items()},
+    }

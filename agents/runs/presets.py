@@ -1,0 +1,54 @@
+"""Configurations that stand for a whole setting; every option of the command line changes them."""
+
+from __future__ import annotations
+
+from agents.config import TrainConfig
+from agents.warm_start.tiny import WarmStart
+
+PRESETS: dict[str, TrainConfig] = {
+    # Learns on two CPU cores in minutes.
+    "tiny": TrainConfig(questions="concepts"),
+    # A real, weak language model; a step takes minutes on two CPU cores and seconds on a GPU.
+    "smollm2": TrainConfig(
+        student="smollm2",
+        questions="concepts",
+        warm=WarmStart(steps=40, batch=16, lr=1e-4),
+        questions_per_step=8,
+        rollouts_per_question=8,
+        questions_per_minibatch=4,
+        micro_batch_tokens=4096,
+        max_response_tokens=96,
+        max_model_len=1024,
+        lr=1e-5,
+        eval_questions=64,
+        eval_samples=2,
+    ),
+    # Table 5. Four GPUs learn (torchrun), the student's and the teacher's vLLM servers have the others;
+    # give the model's folder with --student. SDPO wants --lr 1e-5.
+    "qwen3-4b": TrainConfig(
+        student="Qwen3-4B-Instruct-2507",
+        questions="sciknoweval",
+        teacher='{"kind": "openai", "base_url": "http://127.0.0.1:8000/v1", "model": "teacher", '
+        '"temperature": 0.2, "max_tokens": 1024}',
+        max_attempts=2,
+        policy="server",
+        servers=("http://127.0.0.1:8001",),
+        questions_per_step=32,
+        rollouts_per_question=8,
+        questions_per_minibatch=8,
+        micro_batch_tokens=32768,
+        dtype="bfloat16",
+        gradient_checkpointing=True,
+        temperature=1.0,
+        max_response_tokens=8192,
+        max_model_len=16384,
+        lr=1e-6,
+        warmup=10,
+        weight_decay=0.01,
+        grad_clip=1.0,
+        eval_questions=256,
+        eval_samples=16,
+        eval_temperature=0.6,
+        eval_top_p=0.95,
+    ),
+}

@@ -1,0 +1,128 @@
+"""What a run begins with: all that can be unusable is looked at before its folder is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from agents.runs.assembly import MADE, distance_from, load_student, new_student, sampler, warm_questions
+from agents.runs.checkpoint import CheckpointError, check_form, latest_checkpoint
+from agents.config import TrainConfig
+from agents.runs.resume import check_unchanged
+from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, claim, read_lines
+from agents.learning.divergence import TeacherDistance
+from agents.trainer import make_env
+from socratic_env.errors import ConfigurationError
+from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.teachers import Teacher, from_spec
+from socratic_env.engine.background import run as wait_for
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with, checked before anything is written."""
+
+    env: Any
+    environments: Callable[[str, int, int], Any]
+    """Makes the environments of a split, by questions and rollouts of each."""
+    model: Any
+    tokenizer: Any
+    warm_set: QuestionSet | None
+    """What the student is yet to be warm-started on."""
+    folder: Path
+    """Of the student's weights, once it is warm-started."""
+    distance: TeacherDistance | None
+    place: Path | None
+    """Checkpoint to go on from, if any."""
+    step: int
+    """Steps that were made before."""
+    resume_step: int | None
+    """Last step of the log to keep, as RunLog takes it."""
+
+
+def prepare(
+    config: TrainConfig,
+    before: TrainConfig | None,
+    opened: ExitStack,
+    device: torch.device,
+    console: Console,
+) -> Start:
+    """All that can be unusable is made or looked at here, before the run's folder is touched; `before`
+    is the configuration of the run that goes on."""
+    if config.run_dir is None:
+        raise ConfigurationError("run_dir is None; give a folder")
+    sampler(config)
+    check_held_out(config)
+    environments = partial(make_env, config, shared_teacher(config, opened))
+    env = environments("train", config.questions_per_step, config.rollouts_per_question)
+    opened.callback(env.close)
+    place = None
+    if before is not None:
+        check_unchanged(before, config)
+        place = checkpoint_of(config.run_dir)
+    made, warm_set = config.student in MADE, None
+    folder = config.run_dir / "student" if made else Path(config.student)
+    if made and place is None:
+        warm_set = warm_questions(config, env.questions, console)
+        model, tokenizer = new_student(config, warm_set)
+    else:
+        # Adapters belong to the weights that the run began with.
+        folder = folder if place is None or config.lora_rank else place
+        model, tokenizer = load_student(folder, config.attention)
+        model = model.to(device)
+    step = 0 if place is None else check_form(place, model, config)
+    distance = distance_from(config, model, tokenizer)
+    resume_step = None
+    if before is None:
+        claim(config.run_dir)
+    else:
+        resume_step = -1 if place is None else step
+    return Start(env, environments, model, tokenizer, warm_set, folder, distance, place, step, resume_step)
+
+
+def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
+    """One teacher for training and evaluation, since it may hold a model or a file that it writes to;
+    None: each environment's own."""
+    spec = config.teacher_spec()
+    if spec is None:
+        return None
+    teacher = from_spec(spec)
+    opened.callback(lambda: wait_for(teacher.close()))
+    return teacher
+
+
+def check_held_out(config: TrainConfig) -> None:
+    """Raise ConfigurationError or QuestionError if there are no questions to evaluate on."""
+    if config.questions is None:
+        return
+    path = Path(config.questions)
+    if path.is_file():
+        raise ConfigurationError(
+            f"questions {str(path)!r} is one file, and held-out accuracy would be measured on the questions "
+            f"of the training; give a folder with train{path.suffix} and test{path.suffix}"
+        )
+    load_questions(config.questions, config.domain, "test")
+
+
+def checkpoint_of(run_dir: Path) -> Path | None:
+    """The checkpoint that a run goes on from; None: it ended before its first one and starts over.
+
+    Raises CheckpointError if the run got further than that, or if its log is gone.
+    """
+    place = latest_checkpoint(run_dir / CHECKPOINTS)
+    for name in (METRICS, EVALUATIONS) if place is not None else ():
+        if not (run_dir / name).is_file():
+            raise CheckpointError(
+                f"{run_dir / name} is missing, and evaluations cannot be told without it; put it back, "
+                "or start a new run"
+            )
+    if place is None and (run_dir / METRICS).exists() and read_lines(run_dir / METRICS):
+        raise CheckpointError(f"{run_dir / CHECKPOINTS} has no checkpoint to resume from; start a new run")
+    return place

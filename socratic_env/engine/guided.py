@@ -1,0 +1,58 @@
+"""An interaction with a teacher in it: what all faces but the one with two agents carry."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from socratic_env.dialogue import Dialogue
+from socratic_env.engine.background import run
+from socratic_env.engine.interaction import Interaction
+from socratic_env.errors import unknown
+from socratic_env.teachers import TeacherSpec, from_spec
+from socratic_env.teachers.teacher import Teacher, ask
+from socratic_env.types import Question
+
+
+class GuidedInteraction(Interaction):
+    """An interaction with a teacher; opens dialogues and carries them on.
+
+    Args:
+        teacher: as for `gym.make`.
+        others: as for Interaction.
+    """
+
+    def __init__(self, *, teacher: TeacherSpec = "rule", **arguments: Any) -> None:
+        known = inspect.signature(Interaction).parameters
+        for name in arguments:
+            if name not in known:
+                raise unknown("argument", name, ("teacher", *known))
+        super().__init__(**arguments)
+        self.teacher: Teacher = from_spec(teacher)
+        self._owns_teacher = not isinstance(teacher, Teacher)
+
+    def open(self, question: Question, rollout: int = 0) -> Dialogue:
+        """A new dialogue on a question that this teacher can teach."""
+        self.teacher.check(question)
+        return super().open(question, rollout)
+
+    async def advise(self, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+        """One teacher call for all these dialogues, each of which awaits guidance."""
+        if self.protocol.fixed or not dialogues:
+            return [self.tell_fixed(dialogue) for dialogue in dialogues]
+        given = await ask(self.teacher, [self.request(dialogue) for dialogue in dialogues])
+        accepted = [self.accept(*pair) for pair in zip(given, dialogues, strict=True)]
+        leaking = [row for row, guidance in enumerate(accepted) if self.asks_again(guidance)]
+        if leaking:
+            again = await ask(self.teacher, [self.request(dialogues[row], again=True) for row in leaking])
+            for row, guidance in zip(leaking, again, strict=True):
+                accepted[row] = self.second(accepted[row], self.accept(guidance, dialogues[row]))
+        return [self.tell(*pair) for pair in zip(dialogues, accepted, strict=True)]
+
+    def close(self) -> None:
+        """Close the teacher, if it was made here from a spec."""
+        # While the interpreter ends, the thread of `run` is gone, and waiting for it would never end.
+        if self._owns_teacher and not sys.is_finalizing():
+            run(self.teacher.close())

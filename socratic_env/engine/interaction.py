@@ -1,0 +1,101 @@
+"""The rules of an interaction, whoever teaches in it, and how guidance comes before the student."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from socratic_env import dialogue as rules_of
+from socratic_env.dialogue import Dialogue, Rules
+from socratic_env.errors import check_count, unknown
+from socratic_env.leakage import detect
+from socratic_env.protocols import TeachingProtocol
+from socratic_env.protocols import protocol as protocol_of
+from socratic_env.rewards import schedule
+from socratic_env.teachers import TeacherRequest
+from socratic_env.teachers.retry_teacher import RETRY_PROMPT
+from socratic_env.types import Guidance, Question, Usage
+from socratic_env.verifiers import VerifierSpec, verifier_from_spec
+
+FAILURE_POLICIES = ("truncate", "retry_prompt", "raise")
+SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
+LEAK_WARNING = (
+    "Your last guidance gave the answer away. Write it anew without the right option, its letter, its text "
+    "or its value, in any form."
+)
+
+
+class Interaction:
+    """Rules, protocol and pay of an interaction; takes guidance from anyone.
+
+    Guidance goes `accept` -> (once more, where `asks_again`, and `second`) -> `tell`.
+    Arguments are those of `gym.make` of the same names.
+    """
+
+    def __init__(
+        self,
+        *,
+        protocol: str | TeachingProtocol = "paper",
+        verifier: VerifierSpec = None,
+        max_attempts: int = 2,
+        reward: str = "decay",
+        on_teacher_failure: str = "truncate",
+        max_context_chars: int | None = None,
+    ) -> None:
+        check_count("max_attempts", max_attempts)
+        if on_teacher_failure not in FAILURE_POLICIES:
+            raise unknown("on_teacher_failure", on_teacher_failure, FAILURE_POLICIES)
+        if max_context_chars is not None:
+            check_count("max_context_chars", max_context_chars)
+        self.rules = Rules(int(max_attempts), verifier_from_spec(verifier), max_context_chars)
+        self.protocol = protocol_of(protocol)
+        self.schedule = schedule(reward)
+        self.decays = reward == "decay"
+        self.on_teacher_failure = on_teacher_failure
+        self.usage: dict[str, Usage] = {"teacher": Usage()}
+
+    def open(self, question: Question, rollout: int = 0) -> Dialogue:
+        """A new dialogue on a question."""
+        return rules_of.open_dialogue(question, rollout)
+
+    def answer(self, dialogue: Dialogue, text: str) -> Dialogue:
+        """The student's reply, verified."""
+        return rules_of.answer(dialogue, text, self.rules)
+
+    def request(self, dialogue: Dialogue, again: bool = False) -> TeacherRequest:
+        """What a teacher is asked on a dialogue that awaits guidance; `again` after a leak."""
+        if not again:
+            return TeacherRequest(dialogue, self.protocol)
+        warned = replace(self.protocol, prompt=f"{self.protocol.prompt}\n\n{LEAK_WARNING}")
+        return TeacherRequest(dialogue, warned)
+
+    def accept(self, guidance: Guidance, dialogue: Dialogue) -> Guidance:
+        """Guidance as it is recorded: counted, its fault dealt with, cut, searched for leaks."""
+        self.usage["teacher"] += guidance.usage
+        if guidance.fault is not None:
+            if self.on_teacher_failure == "raise":
+                raise guidance.fault
+            if self.on_teacher_failure == "retry_prompt":
+                return Guidance(RETRY_PROMPT, usage=guidance.usage)
+            return guidance
+        longest = self.protocol.max_guidance_chars
+        if len(guidance.text) > longest:
+            guidance = replace(guidance, text=guidance.text[:longest], truncated=True)
+        return replace(guidance, leaks=tuple(detect(dialogue.question, guidance.text)))
+
+    def asks_again(self, guidance: Guidance) -> bool:
+        """Whether this first guidance leaks so that the protocol wants another."""
+        return bool(guidance.leaks) and self.protocol.on_leak == "ask_again"
+
+    def second(self, first: Guidance, again: Guidance) -> Guidance:
+        """What counts after asking again: the new guidance, or the first where that is a fault."""
+        return first if again.fault is not None else replace(again, usage=first.usage + again.usage)
+
+    def tell(self, dialogue: Dialogue, guidance: Guidance) -> Dialogue:
+        """The dialogue after accepted guidance; a leak is replaced unless the protocol keeps it."""
+        if guidance.leaks and self.protocol.on_leak != "keep":
+            guidance = replace(guidance, text=SAFE_HINT, truncated=False, blocked=True)
+        return rules_of.advise(dialogue, guidance, self.rules)
+
+    def tell_fixed(self, dialogue: Dialogue) -> Dialogue:
+        """The dialogue after the fixed text of a protocol that asks no teacher."""
+        return rules_of.advise(dialogue, self.accept(Guidance(self.protocol.fixed), dialogue), self.rules)

@@ -1,0 +1,1 @@
+"""The environments as others take them: Gymnasium, vector, asynchronous batch, discretised view."""

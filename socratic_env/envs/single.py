@@ -1,0 +1,169 @@
+"""The Gymnasium environment: one student, one question, up to K attempts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from socratic_env import dialogue as rules_of
+from socratic_env.dialogue import Dialogue
+from socratic_env.engine.background import run
+from socratic_env.engine.guided import GuidedInteraction
+from socratic_env.engine.observation import observe
+from socratic_env.engine.session import Session, check_options
+from socratic_env.envs.spaces import text_space
+from socratic_env.errors import unknown
+from socratic_env.protocols import TeachingProtocol
+from socratic_env.questions import Exclude, Questions, load_questions
+from socratic_env.rewards import BatchStatistics
+from socratic_env.teachers import TeacherSpec
+from socratic_env.types import Question, Usage
+from socratic_env.verifiers import Verifier
+
+RENDER_MODES = ("ansi", "human")
+
+
+class SocraticEnv(gym.Env[str, str]):
+    """A student answers a question; after a wrong answer a teacher guides, and it tries again.
+
+    ## Description
+    Each step is one whole attempt (paper section 4.1): the reply is verified, and after a wrong
+    answer before the last attempt a teacher writes guidance on that very mistake.
+
+    ## Action Space
+    `UnicodeText`: the student's reply. A multiple-choice reply holds one answer block:
+    `<reasoning>...</reasoning>\\n<answer>\\nB\\n</answer>`.
+
+    ## Observation Space
+    `UnicodeText`: the whole dialogue that the student sees. `info["messages"]` is the same as
+    chat messages.
+
+    ## Rewards
+    A correct attempt k earns mu_{k-1}, the mean decayed reward of all earlier attempts of the
+    batch (eqs 17-19); a wrong one earns 0. The batch is the shared `tracker`. Without one it is
+    this environment's last 256 episodes: `reset(seed=...)` empties that window and `reset()`
+    keeps it, so seeding every episode makes late rewards 0.
+
+    ## Episode End
+    Terminated when solved or after attempt K. Truncated when the teacher failed for good or the
+    dialogue grew past `max_context_chars`; see `info["stop_reason"]`.
+
+    ## Information
+    `messages`, `question_id`, `domain`, `attempt` (attempts made), `correct`, `answer` (what was
+    read), `verdict` (why), `guidance`, `stop_reason` (None while it goes on) and `reward_bounds`:
+    (lo, hi) of the attempt just made, (0, 0) if wrong. Never the ground truth.
+
+    ## Arguments
+    * `questions`: "procedural", "concepts", "sciknoweval", a path, a QuestionSet or a list.
+    * `domain`: "chemistry", "physics", "biology", "material" or None for all.
+    * `split`: "train" or "test".
+    * `exclude`: ids of questions to leave out, or the path of a JSON file that `socratic audit --out`
+      wrote; None for nothing.
+    * `teacher`: "rule", "retry", a spec such as {"kind": "openai", "base_url": ..., "model": ...}
+      or a Teacher.
+    * `protocol`: a teaching variant's name.
+    * `verifier`: None for the question's own kind, a name, or a function (question, text) ->
+      Verdict.
+    * `max_attempts`: K.
+    * `reward`: "decay", "full" or "constant:g".
+    * `tracker`: BatchStatistics shared by the environments of a batch.
+    * `on_teacher_failure`: "truncate", "retry_prompt" or "raise".
+    * `max_context_chars`: longest dialogue, or None.
+    * `render_mode`: "ansi" or "human".
+
+    ## References
+    SocraticPO: Policy Optimization via Interactive Guidance, sections 4.1-4.3.
+
+    ## Version History
+    v0: first version.
+    """
+
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 1}
+
+    def __init__(
+        self,
+        questions: Questions = "procedural",
+        domain: str | None = None,
+        split: str = "train",
+        exclude: Exclude = None,
+        teacher: TeacherSpec = "rule",
+        protocol: str | TeachingProtocol = "paper",
+        verifier: str | Verifier | None = None,
+        max_attempts: int = 2,
+        reward: str = "decay",
+        tracker: BatchStatistics | None = None,
+        on_teacher_failure: str = "truncate",
+        max_context_chars: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise unknown("render_mode", render_mode, RENDER_MODES)
+        self.render_mode = render_mode
+        self.observation_space = text_space()
+        self.action_space = text_space()
+        self.questions = load_questions(questions, domain, split, exclude)
+        self.interaction = GuidedInteraction(
+            teacher=teacher,
+            protocol=protocol,
+            verifier=verifier,
+            max_attempts=max_attempts,
+            reward=reward,
+            on_teacher_failure=on_teacher_failure,
+            max_context_chars=max_context_chars,
+        )
+        self.interaction.teacher.check(self.questions[0])
+        self._session = Session(self.interaction, self.questions, tracker)
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """What calls have cost so far, by role."""
+        return dict(self.interaction.usage)
+
+    @property
+    def question(self) -> Question:
+        """The current question, ground truth included: for tools, not for students."""
+        return self.dialogue.question
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """The current dialogue, ground truth included: for tools, not for students."""
+        return self._session.dialogue
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """A new episode. An unfinished one is closed in the tracker.
+
+        Options: `question_id` chooses the question, `tracker` changes to another batch.
+        """
+        check_options(options)
+        super().reset(seed=seed)
+        self._session.open(self.np_random, seed is not None, options)
+        self._show()
+        return observe(self.dialogue, self._session.reward_bounds)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """One attempt: verify, pay, and guide if the attempt was wrong and not the last."""
+        self._session.answer(action)
+        if self.dialogue.awaits_guidance:
+            (advised,) = run(self.interaction.advise([self.dialogue]))
+            self._session.go_on(advised)
+        self._show()
+        stop, bounds = self.dialogue.stop, self._session.reward_bounds
+        truncated = stop is not None and stop.truncated
+        observation, info = observe(self.dialogue, bounds)
+        return observation, bounds[0], stop is not None and not truncated, truncated, info
+
+    def render(self) -> str | None:
+        """The dialogue as text in mode "ansi"; mode "human" prints by itself."""
+        return rules_of.text(self.dialogue) if self.render_mode == "ansi" else None
+
+    def close(self) -> None:
+        """Close an unfinished episode in the tracker, and a teacher that was made from a spec."""
+        self._session.abandon()
+        self.interaction.close()
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            print(rules_of.text(self.dialogue), end="\n\n", flush=True)

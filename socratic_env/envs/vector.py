@@ -1,0 +1,229 @@
+"""The lockstep view of a batch: each step is one attempt of every unsolved row."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from socratic_env.engine.background import run
+from socratic_env.engine.guided import GuidedInteraction
+from socratic_env.envs.batch import SocraticBatch
+from socratic_env.envs.spaces import text_space
+from socratic_env.errors import ActionError, ConfigurationError, StepError, TrackerError, check_count, unknown
+from socratic_env.protocols import TeachingProtocol
+from socratic_env.questions import Exclude, Questions, load_questions
+from socratic_env.rewards import SMALL_BATCH, BatchStatistics
+from socratic_env.teachers import TeacherSpec
+from socratic_env.types import Episode, Usage
+from socratic_env.verifiers import Verifier
+
+_DTYPES = {"attempt": np.int64, "correct": np.bool_}
+
+
+class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.ndarray]):
+    """N rows of one batch in lockstep, with exact rewards (eqs 17-19 over the whole batch).
+
+    `reset` opens a batch. Each `step(list of N texts)` is one attempt of every row that has not
+    ended, and one call of the teacher for all that failed. Rows that have ended take any text,
+    earn 0, keep their observation, and report their end once. There is no autoreset.
+
+    Row i of `reset(seed=s)` has the question of a single environment's
+    `reset(seed=s + i // rollouts_per_question)`; `options={"question_ids": [...]}` sets one id for
+    each group or each row. When all rows have ended, `infos["batch"]` holds the counts
+    `attempts` (m_1..m_K), `solved` (s_1..s_K) and `mu` (mu_0..mu_K).
+
+    Args:
+        num_envs: number of rows N.
+        rollouts_per_question: rows that share a question; divides N.
+        others: as for SocraticEnv.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        rollouts_per_question: int = 1,
+        questions: Questions = "procedural",
+        domain: str | None = None,
+        split: str = "train",
+        exclude: Exclude = None,
+        teacher: TeacherSpec = "rule",
+        protocol: str | TeachingProtocol = "paper",
+        verifier: str | Verifier | None = None,
+        max_attempts: int = 2,
+        reward: str = "decay",
+        tracker: BatchStatistics | None = None,
+        on_teacher_failure: str = "truncate",
+        max_context_chars: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("rollouts_per_question", rollouts_per_question)):
+            check_count(name, value)
+        if num_envs % rollouts_per_question:
+            raise ConfigurationError(
+                f"num_envs={num_envs} rows cannot be split into groups of "
+                f"rollouts_per_question={rollouts_per_question}; make N a multiple of it"
+            )
+        if tracker is not None:
+            raise TrackerError(
+                "the vector environment opens its own batch at each reset; share a tracker among "
+                "single environments, or read this one's counts from infos['batch']"
+            )
+        if render_mode is not None:
+            raise unknown("render_mode of a vector environment", render_mode, ("None",))
+        self.num_envs = num_envs
+        self.rollouts_per_question = rollouts_per_question
+        self.single_observation_space = self.single_action_space = text_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.questions = load_questions(questions, domain, split, exclude)
+        self.interaction = GuidedInteraction(
+            teacher=teacher,
+            protocol=protocol,
+            verifier=verifier,
+            max_attempts=max_attempts,
+            reward=reward,
+            on_teacher_failure=on_teacher_failure,
+            max_context_chars=max_context_chars,
+        )
+        self.interaction.teacher.check(self.questions[0])
+        if self.interaction.decays and max_attempts > 1 and num_envs < SMALL_BATCH:
+            warnings.warn(
+                f"a batch of {num_envs} episodes is small for reward decay: mu_1 is often 0, and then "
+                f"no corrected attempt earns anything; use at least {SMALL_BATCH} rows",
+                stacklevel=2,
+            )
+        self._generators = self._seeded(None)
+        self._batch: SocraticBatch | None = None
+
+    @property
+    def usage(self) -> dict[str, Usage]:
+        """What calls have cost so far, by role."""
+        return dict(self.interaction.usage)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Open a batch. Options: `question_ids`, one for each group or each row."""
+        options = dict(options or {})
+        ids, mask = options.pop("question_ids", None), options.pop("reset_mask", None)
+        if options:
+            raise unknown("reset option", next(iter(options)), ("question_ids", "reset_mask"))
+        if mask is not None and not (np.shape(mask) == (self.num_envs,) and np.all(mask)):
+            raise ConfigurationError(
+                f"reset_mask does not name all {self.num_envs} rows, but they are one batch; "
+                "reset all of them together"
+            )
+        if seed is not None:
+            self._generators = self._seeded(seed)
+        groups = self.num_envs // self.rollouts_per_question
+        drawn = [self.questions.draw(generator) for generator in self._generators]
+        if ids is not None:
+            if isinstance(ids, str) or not isinstance(ids, Sequence | np.ndarray):
+                raise ConfigurationError(f"question_ids is {ids!r:.80}; give a list of ids")
+            if len(ids) not in (groups, self.num_envs):
+                raise ConfigurationError(
+                    f"question_ids has {len(ids)} ids; give one for each of the {groups} groups or "
+                    f"each of the {self.num_envs} rows"
+                )
+            drawn = [self.questions.find(question_id) for question_id in ids]
+        repeats = self.num_envs // len(drawn)
+        rows = [question for question in drawn for _ in range(repeats)]
+        self._batch = SocraticBatch.within(rows, self.interaction)
+        return self._observe(np.ones(self.num_envs, dtype=np.bool_))
+
+    def step(
+        self, actions: Sequence[str]
+    ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One attempt of every row that has not ended."""
+        batch = self._open()
+        listed = isinstance(actions, Sequence | np.ndarray) and not isinstance(actions, str)
+        if not listed or len(actions) != self.num_envs:
+            given = f"{len(actions)} actions" if listed else f"one {type(actions).__name__}"
+            raise ActionError(f"step got {given}; give a list of {self.num_envs} texts, one for each row")
+        acted = np.array([batch.dialogue(row).stop is None for row in range(self.num_envs)])
+        active = np.flatnonzero(acted).tolist()
+        if not active:
+            raise StepError("all rows of the batch have ended; call reset() first")
+        for row in active:
+            if not isinstance(actions[row], str):
+                raise ActionError(
+                    f"the action of row {row} is {type(actions[row]).__name__} "
+                    f"{actions[row]!r:.60}; a reply must be a str"
+                )
+        for row in active:
+            batch.answer(row, actions[row])
+        run(batch.advise(active))
+        rewards, terminated, truncated = (np.zeros(self.num_envs, dtype=t) for t in (float, bool, bool))
+        observations, infos = self._observe(acted)
+        for row in active:
+            stop = batch.dialogue(row).stop
+            rewards[row] = infos["reward_bounds"][row][0]
+            truncated[row] = stop is not None and stop.truncated
+            terminated[row] = stop is not None and not stop.truncated
+        if batch.done:
+            tracker = batch.tracker
+            infos["batch"] = {
+                "attempts": tracker.attempts,
+                "solved": tracker.solved,
+                "mu": tracker.means(),
+            }
+        return observations, rewards, terminated, truncated, infos
+
+    def cut(self, rows: Sequence[int]) -> None:
+        """End rows whose next prompt no longer fits the student: closed in the batch after their
+        last verdict, with stop reason "context_limit"."""
+        batch = self._open()
+        for row in rows:
+            batch.cut(row)
+
+    @property
+    def batch(self) -> SocraticBatch:
+        """The batch that is open: its asynchronous face, for rows that do not wait for each other."""
+        return self._open()
+
+    @property
+    def statistics(self) -> BatchStatistics:
+        """The counts of the batch that is open."""
+        return self._open().tracker
+
+    def episodes(self) -> list[Episode]:
+        """The finished batch with its rewards, row by row; ground truth included."""
+        return self._open().episodes()
+
+    def close_extras(self, **_kwargs: Any) -> None:
+        """Close a teacher that was made from a spec."""
+        self.interaction.close()
+
+    # ------------------------------------------------------------------------------------
+
+    def _open(self) -> SocraticBatch:
+        if self._batch is None:
+            raise StepError("no batch is open; call reset() first")
+        return self._batch
+
+    def _seeded(self, seed: int | None) -> list[np.random.Generator]:
+        """One generator for each group, as single environments of seeds s, s + 1, .. have."""
+        groups = self.num_envs // self.rollouts_per_question
+        return [
+            gym.utils.seeding.np_random(None if seed is None else seed + group)[0] for group in range(groups)
+        ]
+
+    def _observe(self, present: np.ndarray) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Observations, and infos in Gymnasium's form: an array and a mask `_key` for each key."""
+        batch = self._open()
+        seen = [batch.observe(row) for row in range(self.num_envs)]
+        infos: dict[str, Any] = {}
+        for key in seen[0][1]:
+            values: np.ndarray = np.empty(self.num_envs, dtype=_DTYPES.get(key, object))
+            for row, (_, info) in enumerate(seen):
+                values[row] = info[key]
+            infos[key], infos[f"_{key}"] = values, present.copy()
+        return tuple(observation for observation, _ in seen), infos

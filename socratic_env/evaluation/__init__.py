@@ -1,0 +1,1 @@
+"""Evaluation: statistics with intervals, the runner and its folder, comparisons of variants, pages."""

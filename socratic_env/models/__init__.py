@@ -1,0 +1,1 @@
+"""Language models: an endpoint, a local model in this process, a dialogue as token ids."""

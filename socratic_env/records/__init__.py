@@ -1,0 +1,1 @@
+"""What is written down, so that it survives a kill: journals, episodes, the folder of a run."""

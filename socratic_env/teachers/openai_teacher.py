@@ -1,0 +1,96 @@
+"""A language-model teacher behind any OpenAI-compatible endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from socratic_env.errors import (
+    EndpointReplyError,
+    EndpointTimeout,
+    TeacherError,
+    TeacherReplyError,
+    TeacherTimeout,
+    TeacherUnavailable,
+)
+from socratic_env.models.endpoint import Endpoint
+from socratic_env.protocols import teacher_messages
+from socratic_env.teachers.teacher import Teacher, TeacherRequest, without_thinking
+from socratic_env.types import Guidance
+
+_FAULTS: dict[type[Exception], type[TeacherError]] = {
+    EndpointTimeout: TeacherTimeout,
+    EndpointReplyError: TeacherReplyError,
+}
+
+
+class OpenAITeacher(Teacher):
+    """Asks a chat-completions endpoint (vLLM's server, a commercial one) for guidance.
+
+    Args:
+        temperature, max_tokens: of the guidance (Table 5: 0.2 and 1024).
+        prompt_price, completion_price: money for a million tokens, for `Usage.cost`.
+        extra_body: further fields of the request, such as {"chat_template_kwargs": {...}}.
+        others: as for `Endpoint`. No call of `guide` takes longer than `deadline_s`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key_env: str = "OPENAI_API_KEY",
+        temperature: float = 0.2,
+        max_tokens: int = 1024,
+        deadline_s: float = 300.0,
+        connect_s: float = 10.0,
+        retries: int = 4,
+        concurrency: int = 64,
+        max_reply_bytes: int = 8 * 2**20,
+        prompt_price: float = 0.0,
+        completion_price: float = 0.0,
+        extra_body: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._endpoint = Endpoint(
+            "teacher 'openai'",
+            base_url,
+            model,
+            api_key_env,
+            {"temperature": temperature, "max_tokens": max_tokens, **(extra_body or {})},
+            deadline_s,
+            connect_s,
+            retries,
+            concurrency,
+            max_reply_bytes,
+            (prompt_price, completion_price),
+        )
+
+    def __repr__(self) -> str:
+        return f"OpenAITeacher(base_url={self._endpoint.base_url!r}, model={self._endpoint.model!r})"
+
+    async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+        """All requests at once, up to the cap; each fails or succeeds by itself."""
+        return list(await asyncio.gather(*map(self._guide_one, requests)))
+
+    async def close(self) -> None:
+        """Close the connections of the running loop."""
+        await self._endpoint.close()
+
+    async def _guide_one(self, request: TeacherRequest) -> Guidance:
+        reply = await self._endpoint.ask(teacher_messages(request.dialogue, request.protocol))
+        text, fault = without_thinking(reply.text), None
+        if reply.fault is not None:
+            fault = _FAULTS.get(type(reply.fault), TeacherUnavailable)(str(reply.fault))
+        elif reply.refusal:
+            fault = self._unusable(f"refused to guide: {reply.refusal}")
+        elif not text:
+            fault = self._unusable(
+                f"answered with an empty message (finish_reason {reply.finish_reason!r:.40})"
+            )
+        if fault is not None:
+            return Guidance(fault=fault, usage=replace(reply.usage, failures=1))
+        return Guidance(text, truncated=reply.finish_reason == "length", usage=reply.usage)
+
+    def _unusable(self, why: str) -> TeacherError:
+        return TeacherReplyError(f"{self._endpoint.base_url} {why}")

@@ -1,0 +1,75 @@
+"""The rule-based teacher: diagnoses the mistake by the question's misconception table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from socratic_env.errors import ConfigurationError
+from socratic_env.numbers import close_enough, parse_number
+from socratic_env.teachers.teacher import Teacher, TeacherRequest
+from socratic_env.types import Attempt, Guidance, Mistake, Question
+
+UNREADABLE = "No answer could be read from your reply: {reason}. Give it once, in the form asked for."
+UNKNOWN_MISTAKE = "Your answer is incorrect. Check every step again, one at a time."
+
+
+def _reasoning_lines(text: str) -> list[str]:
+    start = text.find("<reasoning>")
+    end = text.find("</reasoning>", start)
+    if start < 0 or end < 0:
+        return []
+    inside = text[start + len("<reasoning>") : end]
+    return [line.strip() for line in inside.split("\n") if line.strip()]
+
+
+def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
+    """The first mistake of the table that the attempt shows: by its reasoning up to the line in
+    which the mistake happens, else by the answer that the mistake leads to."""
+    lines = _reasoning_lines(attempt.text)
+    for mistake in question.mistakes:
+        shown = mistake.reasoning.split("\n")[: mistake.wrong_line + 1]
+        if lines[: len(shown)] == shown:
+            return mistake
+    given = attempt.verdict.answer
+    if given is None:
+        return None
+    value = parse_number(given, question.unit)
+    for mistake in question.mistakes:
+        if mistake.answer == given:
+            return mistake
+        theirs = parse_number(mistake.answer, question.unit)
+        if value is None or theirs is None:
+            continue
+        if close_enough(value, theirs, question.abs_tol, question.rel_tol):
+            return mistake
+    return None
+
+
+class RuleTeacher(Teacher):
+    """Names the mistake and hints at the way out, never the letter or the value.
+
+    Which hints it gives is the protocol's `rule_hints`.
+    """
+
+    async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
+        """Guidance from the table; a general hint where the mistake is not in it."""
+        return [self._guide_one(request) for request in requests]
+
+    def _guide_one(self, request: TeacherRequest) -> Guidance:
+        attempt = request.dialogue.attempts[-1]
+        mistake = diagnose(request.dialogue.question, attempt)
+        if mistake is not None:
+            hints = [getattr(mistake, strength) for strength in request.protocol.rule_hints]
+            return Guidance(" ".join(hints), mistake=mistake.name)
+        if attempt.verdict.answer is None:
+            return Guidance(UNREADABLE.format(reason=attempt.verdict.reason))
+        return Guidance(UNKNOWN_MISTAKE)
+
+    def check(self, question: Question) -> None:
+        """Refuse questions without a misconception table."""
+        if not question.mistakes:
+            raise ConfigurationError(
+                f"teacher 'rule' needs a misconception table, and question {question.id!r} has none; "
+                "use teacher='retry', or a language model: teacher={'kind': 'openai', "
+                "'base_url': ..., 'model': ...}"
+            )

@@ -1,0 +1,38 @@
+"""Verifiers: (question, reply) -> Verdict. Pure, and linear in the length of the reply.
+
+A file `<kind>_verifier.py` here is the kind `<kind>`: it holds a function of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from socratic_env.errors import ConfigurationError
+from socratic_env.plugins import Kinds
+from socratic_env.types import AnswerKind, Question, Verdict
+from socratic_env.verifiers.choice_verifier import choice
+from socratic_env.verifiers.numeric_verifier import numeric
+
+__all__ = ["KINDS", "Verifier", "VerifierSpec", "by_kind", "choice", "numeric", "verifier_from_spec"]
+
+Verifier: TypeAlias = Callable[[Question, str], Verdict]
+VerifierSpec: TypeAlias = "str | Verifier | None"
+
+KINDS = Kinds("verifier", __name__)
+_OF_KIND: Mapping[AnswerKind, Verifier] = {AnswerKind.CHOICE: choice, AnswerKind.NUMERIC: numeric}
+
+
+def by_kind(question: Question, text: str) -> Verdict:
+    """Judge by the verifier of the question's own kind."""
+    return _OF_KIND[question.kind](question, text)
+
+
+def verifier_from_spec(spec: VerifierSpec) -> Verifier:
+    """None: by the question's kind; a name; "module:name" of one's own; or the function itself."""
+    if spec is None:
+        return by_kind
+    found = KINDS.load(spec) if isinstance(spec, str) else spec
+    if not callable(found):
+        raise ConfigurationError(f"verifier is {spec!r}; give a name, a function or None")
+    return found
