@@ -1,0 +1,64 @@
+"""`python -m agents.warm_start FOLDER`: makes the small student, ready for reinforcement learning."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.progress import Progress
+
+from agents.runs.checkpoint import save_model
+from agents.warm_start.tiny import (
+    TinyStudent,
+    WarmStart,
+    make_model,
+    make_tokenizer,
+    sample_texts,
+    warm_start,
+)
+from socratic_env.errors import SocraticError
+from socratic_env.questions import load_questions
+
+
+@dataclass(frozen=True)
+class Make:
+    """Make a small student and teach it to answer in form, with beliefs of its own, many of them wrong."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Where it is put, in transformers' format."""
+    questions: str = "concepts"
+    """Family of questions with worked solutions."""
+    tiny: TinyStudent = field(default_factory=TinyStudent)
+    """Its shape."""
+    warm: WarmStart = field(default_factory=WarmStart)
+    """Its supervised warm start."""
+    seed: int = 0
+    """Of its weights, its beliefs and the dialogues it learns from."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make a student; 0: fine, 2: unusable arguments."""
+    options = tyro.cli(Make, args=arguments, prog="python -m agents.warm_start")
+    try:
+        questions = load_questions(options.questions)
+        tokenizer = make_tokenizer(sample_texts(questions, 4000, options.seed), options.tiny.vocabulary)
+        model = make_model(options.tiny, tokenizer, options.seed)
+        with Progress() as progress:
+            bar = progress.add_task("warm start", total=options.warm.steps)
+            warm_start(
+                model, tokenizer, questions, options.warm, options.seed,
+                lambda step, _loss: progress.update(bar, completed=step),
+            )  # fmt: skip
+        save_model(options.folder, model, tokenizer)
+    except SocraticError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(options.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
