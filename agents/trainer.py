@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +25,8 @@ from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
 from agents.runs.log import RunLog
 from socratic_env.envs.vector import SocraticVectorEnv
-from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
-from socratic_env.teachers import Teacher
 
 _LARGE = 100_000
 """Question sets beyond this size are drawn from instead of gone through."""
@@ -119,40 +116,3 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
             tokens_N=np.array([len(sample.response) for sample in samples]),
         )
     )
-
-
-def make_env(
-    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
-) -> SocraticVectorEnv:
-    """The vector environment of a run, through its id; teacher None: the environment's own.
-
-    Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
-    replaced.
-    """
-    import gymnasium as gym
-
-    import socratic_env  # noqa: F401  (registers the ids)
-
-    own = gym.spec(config.env).kwargs.get("questions")
-    if own is not None and config.questions not in (None, own):
-        raise ConfigurationError(
-            f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
-            f"for the environment's own, or --env {TrainConfig.env}"
-        )
-    chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
-    try:
-        made: Any = gym.make_vec(
-            config.env,
-            num_envs=questions * samples,
-            rollouts_per_question=samples,
-            split=split,
-            **config.env_kwargs(),
-            **chosen,
-        )
-    except TypeError as error:
-        raise ConfigurationError(
-            f"env {config.env!r} is no vector environment of dialogues ({error}); use an id such as "
-            f"{TrainConfig.env}"
-        ) from error
-    vector: SocraticVectorEnv = made
-    return vector

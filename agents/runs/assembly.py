@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
 import transformers
 from rich.console import Console
@@ -20,8 +21,10 @@ from agents.policies.policy import Policy
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
 from agents.learning.divergence import TeacherDistance
+from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.teachers import Teacher
 
 MADE = ("tiny", "smollm2")
 """Students that are warm-started in the run's folder."""
@@ -148,3 +151,36 @@ def distance_from(config: TrainConfig, model: Any, tokenizer: Any) -> TeacherDis
     return TeacherDistance.load(
         config.kl_reference, model, tokenizer, config.temperature, config.micro_batch_tokens
     )
+
+
+def make_env(
+    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
+) -> SocraticVectorEnv:
+    """The vector environment of a run, through its id; teacher None: the environment's own.
+
+    Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
+    replaced.
+    """
+    own = gym.spec(config.env).kwargs.get("questions")
+    if own is not None and config.questions not in (None, own):
+        raise ConfigurationError(
+            f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
+            f"for the environment's own, or --env {TrainConfig.env}"
+        )
+    chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
+    try:
+        made: Any = gym.make_vec(
+            config.env,
+            num_envs=questions * samples,
+            rollouts_per_question=samples,
+            split=split,
+            **config.env_kwargs(),
+            **chosen,
+        )
+    except TypeError as error:
+        raise ConfigurationError(
+            f"env {config.env!r} is no vector environment of dialogues ({error}); use an id such as "
+            f"{TrainConfig.env}"
+        ) from error
+    vector: SocraticVectorEnv = made
+    return vector

@@ -18,7 +18,7 @@ from agents.config import TrainConfig
 from agents.runs.resume import check_unchanged
 from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, claim, read_lines
 from agents.learning.divergence import TeacherDistance
-from agents.trainer import make_env
+from agents.runs.assembly import make_env
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet, load_questions
 from socratic_env.teachers import Teacher, from_spec

@@ -10,7 +10,6 @@ from typing import Annotated
 import tyro
 from rich.progress import Progress
 
-from agents.runs.checkpoint import save_model
 from agents.warm_start.tiny import (
     TinyStudent,
     WarmStart,
@@ -52,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
                 model, tokenizer, questions, options.warm, options.seed,
                 lambda step, _loss: progress.update(bar, completed=step),
             )  # fmt: skip
-        save_model(options.folder, model, tokenizer)
+        model.save_pretrained(options.folder)
+        tokenizer.save_pretrained(options.folder)
     except SocraticError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
