@@ -1,6 +1,6 @@
 """Time to make one procedural item, and to load and audit SciKnowEval where its rows are at hand.
 
-Run: SOCRATIC_SHARED=folder/of/sciknoweval python -m pytest benchmarks/bench_questions.py
+Run: SOCRATIC_DATA=folder/of/sciknoweval python -m pytest benchmarks/bench_questions.py
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from socratic_env.questions.procedural import TEMPLATES
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-ROWS = Path(os.environ.get("SOCRATIC_SHARED", ".")) / "sciknoweval"
-real_data = pytest.mark.skipif(not ROWS.is_dir(), reason=f"no rows at {ROWS}; set SOCRATIC_SHARED")
+ROWS = Path(os.environ.get("SOCRATIC_DATA", ".")) / "sciknoweval"
+real_data = pytest.mark.skipif(not ROWS.is_dir(), reason=f"no rows at {ROWS}; set SOCRATIC_DATA")
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES["procedural"]))

@@ -1,18 +1,10 @@
 """Real data lies outside the project; a tiny real model is made once for all tests."""
 
 import importlib.util
-import os
 import signal
-from pathlib import Path
 
 import pytest
-from real_server import vllm_server
-
-
-def shared_data() -> Path:
-    """The folder with real rows: $SOCRATIC_SHARED or ../shared/data beside the checkout."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get("SOCRATIC_SHARED", default))
+from support.real_server import vllm_server
 
 
 @pytest.fixture(scope="session", autouse=True)

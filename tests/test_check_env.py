@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 from gymnasium.error import ResetNeeded
-from scripted import Coach, choice_question, numeric_question
+from support.scripted import Coach, choice_question, numeric_question
 
 from envs_registry import IDS
 from socratic_env import Question, SocraticEnv, Verdict

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import shared_data
-from scripted import choice_question, mistake, numeric_question
+from support.real_rows import REAL_DATA, real_data
+from support.scripted import choice_question, mistake, numeric_question
 
 from socratic_env import Question
 from socratic_env.checks import check_questions
@@ -76,10 +76,9 @@ def test_a_solution_may_write_its_answer_as_a_student_may(answer: str, solution:
         check_questions([replace(question, answer="77")])
 
 
+@real_data
 def test_published_rows_are_checked() -> None:
-    data = shared_data() / "sciknoweval"
-    if not data.is_dir():
-        pytest.skip(f"no real rows at {data}; set SOCRATIC_SHARED to their folder's parent")
+    data = REAL_DATA / "sciknoweval"
     test = load_questions(data, "chemistry", "test")
     check_questions(load_questions(data, "chemistry", "train"), held_out=test, number=100)
     row = load_questions(data, "physics").find("physics/train/279")  # ".. The answer is 0.15. Which .."

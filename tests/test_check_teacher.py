@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from misbehaving_server import MisbehavingServer
-from scripted import choice_question, numeric_question
+from support.misbehaving_server import MisbehavingServer
+from support.scripted import choice_question, numeric_question
 
 from socratic_env import Guidance, Teacher, TeacherRequest
 from socratic_env.checks import CANARY, CANARY_NUMBER, check_teacher

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from scripted import choice_question, numeric_question
+from support.scripted import choice_question, numeric_question
 
 from socratic_env import Question, Verdict
 from socratic_env.checks import check_verifier

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
-from scripted import choice_question, gauge
+from support.scripted import choice_question, gauge
 
 from socratic_env.engine.background import run
 from socratic_env.errors import ActionError
@@ -103,7 +103,7 @@ def example(name: str):
 @pytest.mark.slow
 def test_hint_tags_are_learnt_from():
     """On questions that only the guidance tells apart, nothing earns more than 1/2 without it (see
-    tests/test_wrappers.py)."""
+    tests/test_discrete_env.py)."""
     train = example("tianshou_ppo").train
     questions = [gauge(truth) for truth in range(4)]
     _, with_hints = train(questions, questions, steps=6144)

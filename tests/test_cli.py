@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.real_rows import REAL_DATA, real_data
 
 from socratic_env.cli import COMMANDS, main
 from socratic_env.cli.play import wrapped
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Option, Question, reply
 
-SHARED = Path(os.environ.get("SOCRATIC_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
 ROW = {"question": "Which?", "options": ["x", "y"], "answer": "B"}
 
 
@@ -156,9 +155,9 @@ def test_audit_imports_no_transformers(mine: Path) -> None:
     subprocess.run([sys.executable, "-c", code, "audit", str(mine)], check=True, capture_output=True)
 
 
-@pytest.mark.skipif(not (SHARED / "sciknoweval").is_dir(), reason=f"no question data at {SHARED}")
+@real_data
 def test_audit_of_the_published_rows(capsys: Any) -> None:
-    assert status("audit", str(SHARED / "sciknoweval"), "--json") == 0
+    assert status("audit", str(REAL_DATA / "sciknoweval"), "--json") == 0
     held = json.loads(capsys.readouterr().out)
     mis_split = [row["id"] for row in held["rows"] if row["problem"].startswith("mis-split")]
     assert sum(row_id.startswith("physics/") for row_id in mis_split) == 73

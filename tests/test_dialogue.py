@@ -4,7 +4,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import choice_question, mistake, numeric_question, right, says, wrong
+from support.scripted import choice_question, mistake, numeric_question, right, says, wrong
 
 from socratic_env import Attempt, Episode, Guidance, StopReason, Verdict
 from socratic_env.dialogue import (

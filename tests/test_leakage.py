@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from growth import growth, repeated
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import choice_question, numeric_question
+from support.growth import growth, repeated
+from support.scripted import choice_question, numeric_question
 
 from socratic_env.leakage import KINDS, detect
 from socratic_env.questions import load_questions

@@ -11,7 +11,7 @@ import gymnasium as gym
 import pytest
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
-from scripted import Coach, choice_question, right, says, wrong
+from support.scripted import Coach, choice_question, right, says, wrong
 
 import socratic_env
 from socratic_env import BatchStatistics, Guidance, Teacher, multi_agent

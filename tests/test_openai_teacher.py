@@ -20,9 +20,9 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from growth import growth, repeated
-from misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
-from scripted import request_on, wrong
+from support.growth import growth, repeated
+from support.misbehaving_server import GUIDANCE, USAGE, MisbehavingServer, completion
+from support.scripted import request_on, wrong
 
 from socratic_env import SocraticBatch
 from socratic_env.engine.background import run

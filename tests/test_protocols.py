@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from growth import growth, repeated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.growth import growth, repeated
 
 import envs_registry
 from socratic_env.dialogue import Dialogue, Rules, advise, answer, open_dialogue

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scripted import batches, exact_means, exact_rewards
+from support.scripted import batches, exact_means, exact_rewards
 
 from socratic_env.errors import ConfigurationError, TrackerError
 from socratic_env.rewards import (

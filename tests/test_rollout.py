@@ -8,7 +8,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
-from scripted import choice_question
+from support.scripted import choice_question
 
 import socratic_env  # noqa: F401
 from agents.learning.samples import Completion, Sampling

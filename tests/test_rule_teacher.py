@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import gymnasium as gym
 import pytest
-from growth import growth, repeated
-from scripted import request_on, wrong
+from support.growth import growth, repeated
+from support.scripted import request_on, wrong
 
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.engine.background import run

@@ -17,6 +17,7 @@ import gymnasium as gym
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.real_rows import REAL_DATA, real_data
 
 import socratic_env  # noqa: F401 - registers the ids
 from socratic_env.errors import ConfigurationError, QuestionError
@@ -25,7 +26,6 @@ from socratic_env.questions.sciknoweval import CLOSING
 from socratic_env.types import DOMAINS, Question, reply
 from socratic_env.verifiers import by_kind
 
-SHARED = Path(os.environ.get("SOCRATIC_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
 COUNTS = {
     ("chemistry", "train"): 1890,
     ("chemistry", "test"): 210,
@@ -37,10 +37,6 @@ COUNTS = {
     ("material", "test"): 94,
 }
 
-real_data = pytest.mark.skipif(
-    not (SHARED / "sciknoweval").is_dir(),
-    reason=f"no question data at {SHARED}; set SOCRATIC_SHARED to the folder that holds sciknoweval/",
-)
 each_file = pytest.mark.parametrize(("domain", "split"), COUNTS, ids=lambda part: part)
 
 
@@ -49,14 +45,14 @@ each_file = pytest.mark.parametrize(("domain", "split"), COUNTS, ids=lambda part
 
 @cache
 def real(domain: str, split: str) -> QuestionList:
-    questions = load_questions(SHARED / "sciknoweval", domain, split)
+    questions = load_questions(REAL_DATA / "sciknoweval", domain, split)
     assert isinstance(questions, QuestionList)
     return questions
 
 
 def raw(domain: str, split: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(
-        SHARED / "sciknoweval" / domain / f"{split}.parquet"
+        REAL_DATA / "sciknoweval" / domain / f"{split}.parquet"
     ).to_pylist()
     return rows
 
@@ -116,7 +112,7 @@ def test_statements_go_on_after_their_first_blank_line() -> None:
 
 @real_data
 def test_all_domains_of_a_folder_come_together() -> None:
-    questions = load_questions(str(SHARED / "sciknoweval"), None, "test")
+    questions = load_questions(str(REAL_DATA / "sciknoweval"), None, "test")
     assert len(questions) == sum(count for (_, split), count in COUNTS.items() if split == "test")
     question = questions.find("material/test/93")
     assert question == real("material", "test")[93]
@@ -124,7 +120,7 @@ def test_all_domains_of_a_folder_come_together() -> None:
 
 @real_data
 def test_a_single_file_keeps_the_split_of_its_name() -> None:
-    questions = load_questions(SHARED / "sciknoweval" / "physics" / "test.parquet", None, "train")
+    questions = load_questions(REAL_DATA / "sciknoweval" / "physics" / "test.parquet", None, "train")
     assert questions[0].id == "physics/test/0"
 
 
@@ -141,7 +137,7 @@ def published() -> dict[tuple[str, tuple[str, ...]], list[Question]]:
 @real_data
 def test_the_sdpo_lines_are_the_same_questions() -> None:
     """The sample is the first two lines of each test file, in the order of the parquet rows."""
-    lines, rows, places = load_questions(SHARED / "samples" / "sdpo_lines.jsonl"), published(), []
+    lines, rows, places = load_questions(REAL_DATA / "samples" / "sdpo_lines.jsonl"), published(), []
     for mine in lines:
         (theirs,) = rows[mine.statement, tuple(option.text for option in mine.options)]
         assert (mine.options, mine.answer, mine.text) == (theirs.options, theirs.answer, theirs.text)
@@ -152,7 +148,7 @@ def test_the_sdpo_lines_are_the_same_questions() -> None:
 
 @real_data
 def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept() -> None:
-    path = SHARED / "samples" / "hicai_v2_L3.jsonl"
+    path = REAL_DATA / "samples" / "hicai_v2_L3.jsonl"
     source = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     kept = [n for n, row in enumerate(source) if row["details"]["level"] == "L3" and row["choices"]["text"]]
     questions, rows = load_questions(path), published()
@@ -167,7 +163,9 @@ def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept() -> None:
 
 @real_data
 def test_the_environment_runs_on_a_folder_with_the_retry_teacher() -> None:
-    env = gym.make("SocraticSciKnow-v0", questions=str(SHARED / "sciknoweval"), split="test", teacher="retry")
+    env = gym.make(
+        "SocraticSciKnow-v0", questions=str(REAL_DATA / "sciknoweval"), split="test", teacher="retry"
+    )
     observation, info = env.reset(options={"question_id": "biology/test/0"})
     assert real("biology", "test")[0].text in observation
     observation, *_, info = env.step("<answer>\nZ\n</answer>")
@@ -622,7 +620,7 @@ def test_the_hub_path_reads_a_folder_in_the_hubs_layout(
 @real_data
 def test_the_hub_path_reads_the_published_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
-    sample = SHARED / "samples" / "hicai_v2_L3.jsonl"
+    sample = REAL_DATA / "samples" / "hicai_v2_L3.jsonl"
     (tmp_path / "v2").mkdir()
     (tmp_path / "v2" / "test.jsonl").write_bytes(sample.read_bytes())
     (tmp_path / "README.md").write_text(CARD.format(suffix=".jsonl"), encoding="utf-8")

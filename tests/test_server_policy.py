@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 from aiohttp import web
-from loopback import LoopbackServer
 from safetensors.torch import load_file
+from support.loopback import LoopbackServer
 
 from agents.learning.samples import Sampling
 from agents.policies import http

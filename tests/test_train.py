@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import shared_data
 from safetensors.torch import load_file
+from support.real_rows import REAL_DATA, real_data
 
 from agents import train
 from agents.config import TrainConfig
@@ -332,12 +332,11 @@ def test_help_names_every_setting_with_its_default(capsys):
 # -- real rows, a real server --------------------------------------------------------------
 
 
+@real_data
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
-    data = shared_data() / "sciknoweval"
-    if not data.is_dir():
-        pytest.skip(f"no real rows at {data}; set SOCRATIC_SHARED to their folder's parent")
+    data = REAL_DATA / "sciknoweval"
     teacher = {"kind": "openai", "base_url": f"{teacher_server}/v1", "model": "teacher", "max_tokens": 24}
     options = [
         "--steps", "2", "--policy", "transformers", "--questions", str(data), "--domain", "physics",

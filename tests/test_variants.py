@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import gymnasium as gym
 import pytest
-from scripted import choice_question, mistake, wrong
+from support.scripted import choice_question, mistake, wrong
 
 import envs_registry
 from socratic_env import Guidance, Teacher

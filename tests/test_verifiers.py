@@ -1,10 +1,10 @@
 import math
 
 import pytest
-from growth import growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import choice_question, numeric_question
+from support.growth import growth
+from support.scripted import choice_question, numeric_question
 
 from socratic_env.errors import ConfigurationError
 from socratic_env.numbers import close_enough, parse_number

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from openrlhf.utils.agent import AgentExecutorBase, AgentInstanceBase
-from scripted import says
+from support.scripted import says
 
 from agents.warm_start.tiny import TinyStudent, make_tokenizer, sample_texts
 from socratic_env.adapters.openrlhf import SocraticExecutor, SocraticInstance

@@ -18,7 +18,7 @@ import transfer_queue
 import verl
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from scripted import says
+from support.scripted import says
 from transformers import PreTrainedTokenizerFast
 from verl import DataProto
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker

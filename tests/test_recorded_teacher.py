@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import choice_question, right, wrong
+from support.scripted import choice_question, right, wrong
 
 from socratic_env import Guidance, SocraticBatch, SocraticVectorEnv, Teacher, TeacherRequest
 from socratic_env.dialogue import Dialogue, Rules, answer, open_dialogue
@@ -288,7 +288,7 @@ def test_the_digest_does_not_depend_on_hidden_truth(tmp_path: Path) -> None:
 WRITER = """
 import sys, asyncio
 sys.path[:0] = sys.argv[2:]
-from scripted import choice_question
+from support.scripted import choice_question
 from test_recorded import Chatty, request_on, RecordingTeacher
 
 async def main():

@@ -17,7 +17,7 @@ import pytest
 from gymnasium.error import CustomSpaceError
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector.utils import create_shared_memory
-from scripted import Coach, choice_question, mistake, numeric_question, right, says, wrong
+from support.scripted import Coach, choice_question, mistake, numeric_question, right, says, wrong
 
 from envs_registry import IDS
 from socratic_env import BatchStatistics, Guidance, SocraticBatch, SocraticEnv, Teacher, Verdict

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scripted import choice_question, right, wrong
 
 from agents.metrics import DEFINITIONS
 from agents.runs.log import RunLog
@@ -17,6 +16,7 @@ from socratic_env.errors import TeacherTimeout
 from socratic_env.evaluation.results import result_of
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
+from support.scripted import choice_question, right, wrong
 
 EVALUATED = ("sampled_", "greedy_", "kl_")
 

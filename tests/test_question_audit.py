@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.real_rows import REAL_DATA, real_data
 
 from socratic_env.errors import QuestionError
 from socratic_env.questions import load_questions
@@ -22,12 +22,6 @@ from socratic_env.questions.audit.molecules import molar_mass
 from socratic_env.questions.files import Contents, scan_path
 from socratic_env.questions.subtasks import infer
 from socratic_env.types import AnswerKind, Option, Question
-
-SHARED = Path(os.environ.get("SOCRATIC_SHARED") or Path(__file__).resolve().parents[2] / "shared" / "data")
-real_data = pytest.mark.skipif(
-    not (SHARED / "sciknoweval").is_dir(),
-    reason=f"no question data at {SHARED}; set SOCRATIC_SHARED to the folder that holds sciknoweval/",
-)
 
 
 def ask(
@@ -53,7 +47,9 @@ def kinds(question: Question) -> set[str]:
 
 @real_data
 def test_inferred_subtasks_are_those_of_the_published_rows() -> None:
-    rows = [json.loads(line) for line in (SHARED / "samples" / "hicai_v2_L3.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (REAL_DATA / "samples" / "hicai_v2_L3.jsonl").read_text().splitlines()
+    ]
     checked = 0
     for row in rows:
         if row["details"]["level"] == "L3" and row["choices"]["text"]:
@@ -352,7 +348,7 @@ def test_numeric_questions_and_empty_sets_have_a_report() -> None:
 
 @cache
 def contents() -> Contents:
-    return scan_path(SHARED / "sciknoweval")
+    return scan_path(REAL_DATA / "sciknoweval")
 
 
 @cache
@@ -430,7 +426,7 @@ def test_the_findings_on_the_published_rows() -> None:
 def test_excluding_the_findings_leaves_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "skip.json"
     path.write_text(json.dumps(report().as_json([damage.MIS_SPLIT])))
-    questions = load_questions(SHARED / "sciknoweval", "physics", "train", exclude=path)
+    questions = load_questions(REAL_DATA / "sciknoweval", "physics", "train", exclude=path)
     assert len(questions) == 720 - 64
 
 

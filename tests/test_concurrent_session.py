@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from scripted import Coach, right, says, wrong
+from support.scripted import Coach, right, says, wrong
 
 from socratic_env import SocraticEnv
 from socratic_env.dialogue import cut

@@ -4,7 +4,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import Coach, choice_question, exact_means, exact_rewards, right, says, wrong
+from support.scripted import Coach, choice_question, exact_means, exact_rewards, right, says, wrong
 
 from socratic_env import SocraticBatch, SocraticVectorEnv, StopReason
 from socratic_env.errors import ActionError, ConfigurationError, StepError, TeacherError

@@ -11,8 +11,8 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-from misbehaving_server import GUIDANCE, MisbehavingServer
-from scripted import choice_question, wrong
+from support.misbehaving_server import GUIDANCE, MisbehavingServer
+from support.scripted import choice_question, wrong
 
 from socratic_env import Guidance, SocraticBatch, StopReason, Teacher, TeacherRequest
 from socratic_env.dialogue import Rules, answer, open_dialogue

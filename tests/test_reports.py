@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_runs import all_metrics, episodes, made_run
-from scripted import choice_question
+from support.made_runs import all_metrics, episodes, made_run
+from support.scripted import choice_question
 
 from agents.metrics import definition, teacher_metrics, time_metrics, wildcard
 from agents.reports import charts, report

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from misbehaving_server import MisbehavingServer
-from scripted import Coach, choice_question, numeric_question, right, wrong
+from support.misbehaving_server import MisbehavingServer
+from support.scripted import Coach, choice_question, numeric_question, right, wrong
 
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError

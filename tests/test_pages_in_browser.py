@@ -4,9 +4,9 @@ text legible."""
 from dataclasses import replace
 
 import pytest
-from browser import chromium, look, running
-from made_runs import episodes, made_run
-from scripted import choice_question
+from support.browser import chromium, look, running
+from support.made_runs import episodes, made_run
+from support.scripted import choice_question
 
 from agents.reports.panels import SECTIONS
 from agents.reports.report import write_report

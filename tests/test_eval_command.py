@@ -10,8 +10,8 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import shared_data
-from misbehaving_server import MisbehavingServer
+from support.misbehaving_server import MisbehavingServer
+from support.real_rows import REAL_DATA, real_data
 
 from socratic_env.cli import main
 from socratic_env.evaluation import runner
@@ -364,12 +364,10 @@ def test_unusable_arguments_are_status_2_and_leave_nothing(capsys, tmp_path, arg
 # -- real rows, a real model -------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not (shared_data() / "sciknoweval").is_dir(), reason=f"no question data at {shared_data()}"
-)
+@real_data
 def test_published_rows_by_sub_task_beside_blind_rules(capsys, server, tmp_path):
     """A student that always takes the second largest number is perfect on ESOL and logD items."""
-    data = shared_data() / "sciknoweval"
+    data = REAL_DATA / "sciknoweval"
     skip = tmp_path / "skip.json"
     assert main(["audit", str(data), "--out", str(skip)]) == 0
     known = {q.text: q for q in load_questions(data, None, "test", skip)}

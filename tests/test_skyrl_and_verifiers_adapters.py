@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import skyrl_gym
-from scripted import says, wrong
 from skyrl_gym.envs import deregister
 from skyrl_gym.metrics import aggregate_for_environment
-from student_server import serve
+from support.scripted import says, wrong
+from support.student_server import serve
 
 from socratic_env.engine.concurrent import rows
 from socratic_env.errors import ConfigurationError, StepError

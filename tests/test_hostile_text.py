@@ -18,8 +18,8 @@ import gymnasium as gym
 import pyarrow
 import pyarrow.parquet
 import pytest
-from misbehaving_server import GUIDANCE, MisbehavingServer
-from scripted import choice_question, mistake, numeric_question, wrong
+from support.misbehaving_server import GUIDANCE, MisbehavingServer
+from support.scripted import choice_question, mistake, numeric_question, wrong
 
 from envs_registry import variant_texts
 from socratic_env import Guidance, Question, SocraticBatch, Teacher, Verdict

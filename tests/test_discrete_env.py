@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
-from scripted import Coach, choice_question, gauge, mistake, numeric_question
+from support.scripted import Coach, choice_question, gauge, mistake, numeric_question
 
 from socratic_env import Question, SocraticEnv
 from socratic_env.envs.discrete import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import choice_question
+from support.scripted import choice_question
 
 from socratic_env.errors import ConfigurationError
 from socratic_env.evaluation.statistics import (

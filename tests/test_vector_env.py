@@ -5,7 +5,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from scripted import Coach, choice_question, right, says, wrong
+from support.scripted import Coach, choice_question, right, says, wrong
 
 from envs_registry import IDS
 from socratic_env import BatchStatistics, SocraticVectorEnv

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from loopback import LoopbackServer
+
+from support.loopback import LoopbackServer
 
 GUIDANCE = "Look at the units once more."
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}

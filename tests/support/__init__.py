@@ -1,0 +1,1 @@
+"""What the tests stand on: doubles, servers on loopback, a browser, made files, and where real rows lie."""

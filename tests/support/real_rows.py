@@ -1,0 +1,17 @@
+"""Where real rows lie: outside the project. docs/testing.md says how to get them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(os.environ.get("SOCRATIC_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+"""The folder that holds sciknoweval/: $SOCRATIC_DATA, or ../shared/data beside the checkout."""
+
+real_data = pytest.mark.skipif(
+    not (REAL_DATA / "sciknoweval").is_dir(),
+    reason=f"no real rows at {REAL_DATA}: set SOCRATIC_DATA to the folder that holds sciknoweval/",
+)
+"""Marks a test of what only real rows can show."""
