@@ -258,7 +258,7 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     assert "no folder" in refused(tmp_path / "nowhere")
     assert "not the folder of a run: it has no config.json" in refused(tmp_path)
     folder = made_run(tmp_path / "run", 2)
-    assert f"python -m agents.reports.report {folder}" in refused(folder)
+    assert f"python -m agents.reports {folder}" in refused(folder)
     assert "its last step is 2" in refused(folder, "--terminal", "--step", "7")
     assert "--step 1 chooses episodes to print; add --terminal" in refused(folder, "--step", "1")
     for number in (0, -1):
