@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,10 +12,8 @@ from urllib.parse import urlsplit
 import tyro
 
 from agents.advantages import ESTIMATORS, OF_EPISODES
-from agents.learning.sdpo import Distillation
-from agents.limits import check_ranges
-from agents.losses import PolicyLoss
-from agents.warm_start.tiny import TinyStudent, WarmStart
+from agents.options import VLLM, Distillation, PolicyLoss, TinyStudent, WarmStart
+from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError, unknown
 
 
@@ -25,7 +23,7 @@ class TrainConfig:
 
     preset: tyro.conf.Suppress[str] = "tiny"
     """Preset that the settings started from; `--preset` sets it."""
-    run_dir: Path | None = None
+    run_dir: Path | None = setting(None, resumable=True)
     """Folder for everything the run writes, new or empty; by default runs/<preset>-<date>-<time>."""
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
@@ -39,7 +37,7 @@ class TrainConfig:
     None: the environment's own."""
     protocol: str | None = None
     """Teaching variant; None: the environment's own."""
-    max_attempts: int = 2
+    max_attempts: int = setting(2, at_least=1)
     """K, the most attempts of an episode; the algorithms without a teacher always make one."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
@@ -61,85 +59,89 @@ class TrainConfig:
     warm_questions: str | None = None
     """Questions of the warm start; None: the training questions, or "procedural" if those have no
     worked solutions."""
-    tiny: TinyStudent = field(default_factory=TinyStudent)
+    tiny: TinyStudent = group(TinyStudent)
     """The small student."""
-    warm: WarmStart = field(default_factory=WarmStart)
+    warm: WarmStart = group(WarmStart)
     """The warm start of the students "tiny" and "smollm2"; a folder's model starts as it is."""
-    policy: Literal["auto", "vllm", "transformers", "server"] = "auto"
+    policy: Literal["auto", "vllm", "transformers", "server"] = setting("auto", resumable=True)
     """Sampler of rollouts; auto: vLLM where it is installed; server: vLLM's servers, see `servers`."""
-    servers: tuple[str, ...] = ()
+    servers: tuple[str, ...] = setting((), resumable=True)
     """Addresses of vLLM servers of the student, such as http://127.0.0.1:8001, for policy "server"."""
-    sync: Literal["folder", "nccl"] = "folder"
+    sync: Literal["folder", "nccl"] = setting("folder", resumable=True)
     """How weights reach the servers: in a file, or from GPU to GPU. Servers need
     --weight-transfer-config '{"backend": "folder"}' (or "nccl")."""
-    sync_folder: Path | None = None
+    sync_folder: Path | None = setting(None, resumable=True)
     """Folder of that file, which the servers must see under the same path (/dev/shm/... is fast);
     None: the run's."""
-    steps: int = 100
+    vllm: VLLM = group(VLLM, resumable=True)
+    """vLLM in this process (policy "vllm")."""
+    steps: int = setting(100, at_least=0, resumable=True)
     """Rollout batches, each followed by one pass of optimizer steps."""
-    questions_per_step: int = 32
+    questions_per_step: int = setting(32, at_least=1)
     """Questions of a batch."""
-    rollouts_per_question: int = 8
+    rollouts_per_question: int = setting(8, at_least=1)
     """Episodes of each question."""
-    questions_per_minibatch: int = 8
+    questions_per_minibatch: int = setting(8, at_least=1)
     """Questions whose episodes make one optimizer step."""
-    micro_batch_tokens: int = 8192
+    micro_batch_tokens: int = setting(8192, at_least=1, resumable=True)
     """Most tokens in one forward pass of the learner, padding included."""
-    packing: bool = False
+    packing: bool = setting(False, resumable=True)
     """Rows one after the other instead of padded side by side: no padding, and fast where the attention
     knows packed rows; on the CPU rows of like length side by side are faster."""
-    attention: Literal["sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    attention: Literal["sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"] = setting(
+        "sdpa", resumable=True
+    )
     """How the learner's model attends, as transformers names it. For packed rows, "sdpa" and "eager" compute
     all pairs of tokens and mask those of other rows; the others, on a GPU, leave them out."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the learner's passes, and of vLLM in this process. The learner's weights and optimizer stay in
     float32, the transformers sampler too (also under LoRA and torchrun, where it is a second model);
     servers have the type that they were started with."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = setting(False, resumable=True)
     """Compute activations again in the backward pass instead of keeping them."""
-    lora_rank: int = 0
+    lora_rank: int = setting(0, at_least=0)
     """Train low-rank adapters of this rank on all linear layers; 0: all weights."""
-    lora_alpha: int = 32
+    lora_alpha: int = setting(32, at_least=1)
     """Scale of the adapters, over their rank."""
-    temperature: float = 1.0
+    temperature: float = setting(1.0, above=0)
     """Of the student's rollouts, above 0."""
-    max_response_tokens: int = 64
+    max_response_tokens: int = setting(64, at_least=1)
     """Longest response."""
     max_model_len: int = 512
     """Most tokens of prompt and response; a dialogue that would grow past it ends."""
-    history_tokens: int | None = None
+    history_tokens: int | None = setting(None, at_least=2)
     """Most tokens of a wrong answer that the next prompt repeats, half from its beginning and half from
     its end; None: all."""
-    loss: PolicyLoss = field(default_factory=PolicyLoss)
+    loss: PolicyLoss = group(PolicyLoss)
     """The policy loss."""
-    distillation: Distillation = field(default_factory=Distillation)
+    distillation: Distillation = group(Distillation)
     """The loss of sdpo, in place of the policy loss."""
-    lr: float = 1e-4
+    lr: float = setting(1e-4, at_least=0)
     """Learning rate of AdamW."""
-    warmup: int = 10
+    warmup: int = setting(10, at_least=0)
     """Optimizer steps of linear learning-rate warm-up."""
-    weight_decay: float = 0.01
+    weight_decay: float = setting(0.01, at_least=0)
     """Of AdamW."""
-    grad_clip: float = 1.0
+    grad_clip: float = setting(1.0, above=0)
     """Largest norm of the gradient, above 0."""
-    eval_every: int = 10
+    eval_every: int = setting(10, at_least=1, resumable=True)
     """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
-    eval_questions: int = 256
+    eval_questions: int = setting(256, at_least=1)
     """Held-out questions of an evaluation, all different; where there are fewer, all of them."""
-    eval_samples: int = 4
+    eval_samples: int = setting(4, at_least=1)
     """Samples of each of them (greedy needs one)."""
-    eval_temperature: float | None = None
+    eval_temperature: float | None = setting(None, at_least=0)
     """Of these samples; None: the training temperature."""
-    eval_top_p: float = 1.0
+    eval_top_p: float = setting(1.0, above=0, at_most=1)
     """Of these samples: they are drawn from the most likely tokens that have this share together."""
-    kl_reference: str | None = None
+    kl_reference: str | None = setting(None, resumable=True)
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
     the student's KL divergence from it (Figure 6), on at most 256 responses sampled as in training."""
-    seed: int = 0
+    seed: int = setting(0, at_least=0, at_most=2**32 - 1)
     """Of the student, the questions and the sampling."""
 
     def __post_init__(self) -> None:
-        check_ranges(self.settings())
+        check_ranges(self)
         if self.questions_per_step % self.questions_per_minibatch:
             raise ConfigurationError(
                 f"questions_per_step={self.questions_per_step} is no multiple of "
@@ -229,12 +231,7 @@ class TrainConfig:
 
     def settings(self) -> dict[str, Any]:
         """Every setting by the name of its option, such as {"warm.steps": 700}."""
-        found: dict[str, Any] = {}
-        for name, value in asdict(self).items():
-            found |= (
-                {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-            )
-        return found
+        return {name: value for name, (value, _) in flat(self).items()}
 
     def as_json(self) -> str:
         """The configuration as written into the run folder."""
@@ -244,14 +241,7 @@ class TrainConfig:
     def from_json(cls, text: str) -> TrainConfig:
         """The configuration of a run folder. Raises ConfigurationError if it is not one."""
         try:
-            values: dict[str, Any] = json.loads(text)
-            values["loss"] = PolicyLoss(**values["loss"])
-            values["distillation"] = Distillation(**values["distillation"])
-            values["tiny"] = TinyStudent(**values["tiny"])
-            values["warm"] = WarmStart(**values["warm"])
-            for name in ("run_dir", "sync_folder"):
-                values[name] = Path(values[name]) if values[name] else None
-            values["servers"] = tuple(values["servers"])
-            return cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
+            values = json.loads(text)
+        except ValueError as error:
             raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
+        return from_plain(cls, values)

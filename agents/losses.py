@@ -7,33 +7,12 @@ whole mini-batch and passed in, so that the micro-batch size cannot change the g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-Aggregation = Literal["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "constant"]
+from agents.options import PolicyLoss
 
 MAX_LOG_RATIO = 20.0
-
-
-@dataclass(frozen=True)
-class PolicyLoss:
-    """Settings of the clipped policy loss (Table 5)."""
-
-    clip_low: float = 0.2
-    """Lower clip of the importance ratio: 1 - clip_low."""
-    clip_high: float = 0.28
-    """Upper clip of the importance ratio ("clip-higher"): 1 + clip_high."""
-    dual_clip: float | None = None
-    """Bound of the loss for negative advantages, such as 3 (None: unbounded)."""
-    rollout_is_clip: float | None = 2.0
-    """Truncation of the importance weight between sampler and learner (None: no weight)."""
-    aggregation: Aggregation = "token-mean"
-    """How token losses become one loss: token-mean, seq-mean-token-mean, seq-mean-token-sum, or
-    constant (their sum over `constant`)."""
-    constant: float = 1024.0
-    """Divisor of the constant aggregation, in tokens."""
 
 
 def _ratio(logps: torch.Tensor, logps_base: torch.Tensor) -> torch.Tensor:

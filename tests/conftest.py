@@ -18,10 +18,9 @@ def interruptible():
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory):
     """(model, tokenizer, folder) of a small, briefly warm-started student of the concept drills."""
+    from agents.options import TinyStudent, WarmStart
     from agents.runs.checkpoint import save_checkpoint
     from agents.warm_start.tiny import (
-        TinyStudent,
-        WarmStart,
         make_model,
         make_tokenizer,
         sample_texts,

@@ -7,9 +7,8 @@ import torch
 
 from agents import train
 from agents.config import TrainConfig
+from agents.options import TinyStudent, WarmStart
 from agents.warm_start.tiny import (
-    TinyStudent,
-    WarmStart,
     make_model,
     make_tokenizer,
     sample_texts,

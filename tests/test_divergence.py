@@ -122,7 +122,8 @@ def test_at_most_so_many_rows_are_measured(pair, monkeypatch):
 
 
 def test_another_vocabulary_is_refused(pair, tmp_path):
-    from agents.warm_start.tiny import TinyStudent, make_model, make_tokenizer
+    from agents.options import TinyStudent
+    from agents.warm_start.tiny import make_model, make_tokenizer
 
     model, tokenizer, _ = pair
     shape = TinyStudent(vocabulary=500)

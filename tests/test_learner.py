@@ -13,8 +13,8 @@ from agents.learning import rows as row_module
 from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.rows import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
 from agents.learning.samples import Sample
-from agents.learning.sdpo import Distillation
 from agents.metrics import definition
+from agents.options import Distillation
 from agents.runs.assembly import load_student
 from agents.runs.checkpoint import save_checkpoint
 from agents.runs.presets import PRESETS

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from agents.losses import (
-    PolicyLoss,
     clipped_token_losses,
     policy_loss,
     sequence_importance_weights,
     token_weights,
     truncated_importance_weights,
 )
+from agents.options import PolicyLoss
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["losses"]
 

@@ -9,6 +9,7 @@ import torch
 
 from agents.learning.rows import Row, padded, token_statistics
 from agents.learning.samples import Sampling
+from agents.options import VLLM
 from agents.policies.server_policy import connect
 from agents.policies.transformers_policy import TransformersPolicy
 from socratic_env.dialogue import messages, open_dialogue
@@ -48,7 +49,7 @@ def vllm_policy(tiny_student):
     from agents.policies.vllm_policy import VLLMPolicy
 
     _, tokenizer, folder = tiny_student
-    policy = VLLMPolicy(folder, tokenizer.eos_token_id, max_model_len=256, kv_cache_bytes=2**27)
+    policy = VLLMPolicy(folder, tokenizer.eos_token_id, max_model_len=256, options=VLLM(cache_mib=128))
     yield policy
     policy.close()
 

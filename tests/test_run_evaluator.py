@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from agents.learning.samples import Completion
-from agents.runs.assembly import make_env
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import RunLog, read_lines
+from agents.runs.preflight import make_env
 from agents.runs.presets import PRESETS
 from socratic_env.models.chat import Chat
 from socratic_env.types import reply

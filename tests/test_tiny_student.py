@@ -5,7 +5,8 @@ import random
 import pytest
 
 from agents.learning.rows import IGNORED
-from agents.warm_start.tiny import Beliefs, WarmStart, training_row, worked_dialogues
+from agents.options import WarmStart
+from agents.warm_start.tiny import Beliefs, training_row, worked_dialogues
 from socratic_env import dialogue as rules_of
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions

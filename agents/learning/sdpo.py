@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -23,18 +22,6 @@ SECTION = (
     "Here is a correct solution of another student:\n{solution}\n\n"
     "Now solve the original question yourself, in the form asked for."
 )
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """Settings of SDPO."""
-
-    alpha: float = 0.5
-    """0: KL(teacher, student); 1: KL(student, teacher); between: the Jensen-Shannon family."""
-    top_k: int = 100
-    """The student's most likely tokens that are compared; all others make one bucket."""
-    ema_rate: float = 0.05
-    """How far the self-teacher moves towards the student after each batch."""
 
 
 def demonstrations(samples: Sequence[Sample], texts: Sequence[str]) -> list[str | None]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents.learning.samples import Completion, Sampling
+from agents.options import VLLM
 from agents.policies.policy import NamedWeights
 from socratic_env.engine.background import run
 from socratic_env.models.vllm_engine import EngineLoop, make_engine
@@ -24,8 +25,7 @@ class VLLMPolicy:
         eos: the token id that ends a response.
         max_model_len: most tokens of prompt and response together.
         dtype: of the engine's weights; float32 makes its log-probabilities those of the learner.
-        kv_cache_bytes: memory for the key-value cache.
-        max_num_seqs: most sequences in one forward pass.
+        options: memory, parallelism and graphs.
         seed: of the engine.
     """
 
@@ -35,24 +35,26 @@ class VLLMPolicy:
         eos: int,
         max_model_len: int,
         dtype: str = "float32",
-        kv_cache_bytes: int = 2**29,
-        max_num_seqs: int = 256,
+        options: VLLM | None = None,
         seed: int = 0,
     ) -> None:
         self.eos, self.max_model_len = eos, max_model_len
+        options = options or VLLM()
+        cache = None if options.cache_mib is None else options.cache_mib * 2**20
         self._engine = make_engine(
             model=str(folder),
             skip_tokenizer_init=True,
             dtype=dtype,
             seed=seed,
             max_model_len=max_model_len,
-            max_num_seqs=max_num_seqs,
-            kv_cache_memory_bytes=kv_cache_bytes,
-            # Interaction for a whole prompt in one forward pass.
+            max_num_seqs=options.max_num_seqs,
+            kv_cache_memory_bytes=cache,
+            gpu_memory_utilization=options.memory_share,
+            tensor_parallel_size=options.tensor_parallel,
+            # Room for a whole prompt in one forward pass.
             max_num_batched_tokens=max(max_model_len, 8192),
-            # At the default of 128 the short prompts of small students would never be cached.
-            block_size=32,
-            enforce_eager=True,
+            block_size=options.block_size,
+            enforce_eager=options.enforce_eager,
             enable_prefix_caching=True,
             # At the sampling temperature; the default is before it.
             logprobs_mode="processed_logprobs",

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from agents.learning import processes as parallel
 from agents.runs.checkpoint import save_model
+from agents.runs.preflight import sampler
 from agents.config import TrainConfig
 from agents.learning.learner import Learner
 from agents.policies.policy import Policy
@@ -26,16 +27,11 @@ from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet, load_questions
 from socratic_env.teachers import Teacher
 
-MADE = ("tiny", "smollm2")
-"""Students that are warm-started in the run's folder."""
-
 
 def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
     """(model, tokenizer) of a local folder in transformers' format."""
     if not folder.is_dir():
-        raise ConfigurationError(
-            f"student {str(folder)!r} is neither {' nor '.join(MADE)} nor a local folder"
-        )
+        raise ConfigurationError(f"{folder} is no local folder of a model")
     if not (folder / "tokenizer_config.json").is_file():  # transformers would take another tokenizer
         raise ConfigurationError(f"{folder} has no tokenizer_config.json; copy or make it again")
     try:
@@ -79,36 +75,6 @@ def warm_student(
     save_model(folder, model, tokenizer)
 
 
-def warm_questions(config: TrainConfig, questions: QuestionSet, console: Console) -> QuestionSet:
-    """Questions with worked solutions to warm-start on."""
-    if config.warm_questions is not None:
-        return load_questions(config.warm_questions, split="train")
-    first = questions[0]
-    if first.solution is not None and first.mistakes:
-        return questions
-    console.print("the questions have no worked solutions: warm start on 'procedural'", highlight=False)
-    return load_questions("procedural", config.domain, "train")
-
-
-def sampler(config: TrainConfig) -> str:
-    """The policy that "auto" stands for here, or the one that was asked for: "vllm", "transformers" or
-    "server". Raises ConfigurationError if it cannot work here."""
-    has_vllm = importlib.util.find_spec("vllm") is not None
-    several = parallel.size() > 1
-    if config.policy == "auto":
-        return "vllm" if has_vllm and not several else "transformers"
-    if config.policy == "vllm" and not has_vllm:
-        raise ConfigurationError(
-            "policy 'vllm' needs vLLM: install socratic-env[cpu] or [gpu], or use --policy transformers"
-        )
-    if config.policy == "vllm" and several:
-        raise ConfigurationError(
-            "policy 'vllm' runs in one process of its own kind, not beside the others of torchrun; use "
-            "--policy server or --policy transformers"
-        )
-    return config.policy
-
-
 def make_policy(
     config: TrainConfig, folder: Path, learner: Learner, tokenizer: Any, progress: Progress
 ) -> Policy:
@@ -128,7 +94,9 @@ def make_policy(
         from agents.policies.vllm_policy import VLLMPolicy
 
         progress.console.print("starting vLLM")
-        return VLLMPolicy(folder, eos, config.max_model_len, dtype=config.dtype, seed=config.seed)
+        return VLLMPolicy(
+            folder, eos, config.max_model_len, config.dtype, config.vllm, config.seed
+        )
     from agents.policies.transformers_policy import TransformersPolicy
 
     several = parallel.size() > 1
@@ -153,34 +121,3 @@ def distance_from(config: TrainConfig, model: Any, tokenizer: Any) -> TeacherDis
     )
 
 
-def make_env(
-    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
-) -> SocraticVectorEnv:
-    """The vector environment of a run, through its id; teacher None: the environment's own.
-
-    Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
-    replaced.
-    """
-    own = gym.spec(config.env).kwargs.get("questions")
-    if own is not None and config.questions not in (None, own):
-        raise ConfigurationError(
-            f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
-            f"for the environment's own, or --env {TrainConfig.env}"
-        )
-    chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
-    try:
-        made: Any = gym.make_vec(
-            config.env,
-            num_envs=questions * samples,
-            rollouts_per_question=samples,
-            split=split,
-            **config.env_kwargs(),
-            **chosen,
-        )
-    except TypeError as error:
-        raise ConfigurationError(
-            f"env {config.env!r} is no vector environment of dialogues ({error}); use an id such as "
-            f"{TrainConfig.env}"
-        ) from error
-    vector: SocraticVectorEnv = made
-    return vector

@@ -107,18 +107,6 @@ class RunLog:
             file.flush()
 
 
-def claim(folder: Path) -> None:
-    """Make the folder of a new run. Raises ConfigurationError if it cannot be, or is used already."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"run_dir {folder} cannot be made: {error.strerror}; give another folder"
-        ) from error
-    if any(path != _part(folder / CONFIG) for path in folder.iterdir()):
-        raise ConfigurationError(f"run_dir {folder} is not empty; give a new folder or --resume {folder}")
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A new text for a file, which has its old one until all of the new one is on the disk.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.config import TrainConfig
-from agents.warm_start.tiny import WarmStart
+from agents.options import WarmStart
 
 PRESETS: dict[str, TrainConfig] = {
     # Learns on two CPU cores in minutes.

@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.config import TrainConfig
+from agents.settings import lasting
 from socratic_env.errors import ConfigurationError
-
-MAY_CHANGE = frozenset(
-    {
-        "run_dir", "steps", "eval_every", "kl_reference", "policy", "servers", "sync", "sync_folder",
-        "micro_batch_tokens", "packing", "attention", "gradient_checkpointing",
-    }
-)  # fmt: skip
-"""Settings that change neither what is learnt nor what evaluations before and after have in common."""
 
 _ENDPOINT = frozenset({"base_url", "api_key_env", "deadline_s", "connect_s", "retries", "concurrency"})
 """Of a teacher's spec: where it is and how it is asked, which may change too."""
@@ -32,8 +25,7 @@ def check_unchanged(before: TrainConfig, now: TrainConfig) -> None:
 
 
 def _lasting(config: TrainConfig) -> dict[str, Any]:
-    settings = config.settings() | {"teacher": _without_endpoint(config.teacher_spec())}
-    return {name: value for name, value in settings.items() if name not in MAY_CHANGE}
+    return lasting(config) | {"teacher": _without_endpoint(config.teacher_spec())}
 
 
 def _without_endpoint(spec: Any) -> Any:

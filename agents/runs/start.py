@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from agents.runs.assembly import MADE, distance_from, load_student, new_student, sampler, warm_questions
+from agents.runs.assembly import distance_from, load_student, new_student
 from agents.runs.checkpoint import CheckpointError, check_form, latest_checkpoint
 from agents.config import TrainConfig
-from agents.runs.resume import check_unchanged
-from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, claim, read_lines
+from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, read_lines
+from agents.runs.preflight import MADE, Environments, claim, warm_questions
 from agents.learning.divergence import TeacherDistance
-from agents.runs.assembly import make_env
-from socratic_env.errors import ConfigurationError
-from socratic_env.questions import QuestionSet, load_questions
-from socratic_env.teachers import Teacher, from_spec
-from socratic_env.engine.background import run as wait_for
+from socratic_env.questions import QuestionSet
 
 
 @dataclass(frozen=True)
 class Start:
     """What a run begins with, checked before anything is written."""
 
-    env: Any
-    environments: Callable[[str, int, int], Any]
-    """Makes the environments of a split, by questions and rollouts of each."""
     model: Any
     tokenizer: Any
     warm_set: QuestionSet | None
@@ -50,27 +40,20 @@ class Start:
 def prepare(
     config: TrainConfig,
     before: TrainConfig | None,
-    opened: ExitStack,
+    environments: Environments,
     device: torch.device,
     console: Console,
 ) -> Start:
-    """All that can be unusable is made or looked at here, before the run's folder is touched; `before`
-    is the configuration of the run that goes on."""
-    if config.run_dir is None:
-        raise ConfigurationError("run_dir is None; give a folder")
-    sampler(config)
-    check_held_out(config)
-    environments = partial(make_env, config, shared_teacher(config, opened))
-    env = environments("train", config.questions_per_step, config.rollouts_per_question)
-    opened.callback(env.close)
+    """The rest of what can be unusable is made or looked at here, before the run's folder is touched;
+    `before` is the configuration of the run that goes on."""
+    assert config.run_dir is not None
     place = None
     if before is not None:
-        check_unchanged(before, config)
         place = checkpoint_of(config.run_dir)
     made, warm_set = config.student in MADE, None
     folder = config.run_dir / "student" if made else Path(config.student)
     if made and place is None:
-        warm_set = warm_questions(config, env.questions, console)
+        warm_set = warm_questions(config, environments.train.questions, console)
         model, tokenizer = new_student(config, warm_set)
     else:
         # Adapters belong to the weights that the run began with.
@@ -84,31 +67,7 @@ def prepare(
         claim(config.run_dir)
     else:
         resume_step = -1 if place is None else step
-    return Start(env, environments, model, tokenizer, warm_set, folder, distance, place, step, resume_step)
-
-
-def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
-    """One teacher for training and evaluation, since it may hold a model or a file that it writes to;
-    None: each environment's own."""
-    spec = config.teacher_spec()
-    if spec is None:
-        return None
-    teacher = from_spec(spec)
-    opened.callback(lambda: wait_for(teacher.close()))
-    return teacher
-
-
-def check_held_out(config: TrainConfig) -> None:
-    """Raise ConfigurationError or QuestionError if there are no questions to evaluate on."""
-    if config.questions is None:
-        return
-    path = Path(config.questions)
-    if path.is_file():
-        raise ConfigurationError(
-            f"questions {str(path)!r} is one file, and held-out accuracy would be measured on the questions "
-            f"of the training; give a folder with train{path.suffix} and test{path.suffix}"
-        )
-    load_questions(config.questions, config.domain, "test")
+    return Start(model, tokenizer, warm_set, folder, distance, place, step, resume_step)
 
 
 def checkpoint_of(run_dir: Path) -> Path | None:

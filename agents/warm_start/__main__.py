@@ -10,9 +10,8 @@ from typing import Annotated
 import tyro
 from rich.progress import Progress
 
+from agents.options import TinyStudent, WarmStart
 from agents.warm_start.tiny import (
-    TinyStudent,
-    WarmStart,
     make_model,
     make_tokenizer,
     sample_texts,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agents.learning.rows import IGNORED, Row, Scorer, log_probabilities, padded
+from agents.options import TinyStudent, WarmStart
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.guided import GuidedInteraction
@@ -37,36 +37,6 @@ PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 MARKUP = (
     "<reasoning>\n", "\n</reasoning>\n<answer>\n", "\n</answer>", "user\n", "assistant\n", "system\n",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TinyStudent:
-    """Shape of the small student."""
-
-    hidden: int = 64
-    """Width of the model; about 0.13 M parameters at 64."""
-    layers: int = 2
-    """Number of transformer blocks."""
-    vocabulary: int = 640
-    """Size of the byte-level BPE vocabulary."""
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """Supervised steps on worked dialogues, so that a student answers in the form asked for."""
-
-    steps: int = 700
-    """Supervised steps; 0: no warm start."""
-    batch: int = 256
-    """Dialogues in a step."""
-    lr: float = 4e-3
-    """Peak learning rate."""
-    comply: float = 0.6
-    """Share of guided second attempts that follow the hint."""
-    easy: float = 0.15
-    """Share of topics about which the student is nearly right from the start."""
-    medium: float = 0.15
-    """Share of topics where the right belief is the strongest of several."""
 
 
 # -- tokenizer and model -------------------------------------------------------------------

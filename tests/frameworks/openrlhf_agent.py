@@ -12,7 +12,8 @@ import pytest
 from openrlhf.utils.agent import AgentExecutorBase, AgentInstanceBase
 from support.scripted import says
 
-from agents.warm_start.tiny import TinyStudent, make_tokenizer, sample_texts
+from agents.options import TinyStudent
+from agents.warm_start.tiny import make_tokenizer, sample_texts
 from socratic_env.adapters.openrlhf import SocraticExecutor, SocraticInstance
 from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.questions import load_questions

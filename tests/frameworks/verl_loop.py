@@ -34,7 +34,8 @@ from verl.workers.rollout.replica import TokenOutput
 
 import socratic_env.adapters.verl  # noqa: F401 - registers the loop and the estimator
 from agents.advantages import reinforce_plus_plus
-from agents.warm_start.tiny import TinyStudent, make_model, make_tokenizer, sample_texts
+from agents.options import TinyStudent
+from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts
 from socratic_env import SocraticBatch
 from socratic_env.engine.concurrent import rows
 from socratic_env.errors import ConfigurationError

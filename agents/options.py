@@ -1,0 +1,89 @@
+"""Settings of one part each; nothing here imports what the part needs to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agents.settings import setting
+
+
+@dataclass(frozen=True)
+class TinyStudent:
+    """Shape of the small student."""
+
+    hidden: int = setting(64, at_least=1)
+    """Width of the model; about 0.13 M parameters at 64."""
+    layers: int = setting(2, at_least=1)
+    """Number of transformer blocks."""
+    vocabulary: int = setting(640, at_least=265)  # all bytes, the special tokens and the markup
+    """Size of the byte-level BPE vocabulary."""
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Supervised steps on worked dialogues, so that a student answers in the form asked for."""
+
+    steps: int = setting(700, at_least=0)
+    """Supervised steps; 0: no warm start."""
+    batch: int = setting(256, at_least=1)
+    """Dialogues in a step."""
+    lr: float = setting(4e-3, at_least=0)
+    """Peak learning rate."""
+    comply: float = setting(0.6, at_least=0, at_most=1)
+    """Share of guided second attempts that follow the hint."""
+    easy: float = setting(0.15, at_least=0, at_most=1)
+    """Share of topics about which the student is nearly right from the start."""
+    medium: float = setting(0.15, at_least=0, at_most=1)
+    """Share of topics where the right belief is the strongest of several."""
+
+
+@dataclass(frozen=True)
+class PolicyLoss:
+    """Settings of the clipped policy loss (Table 5)."""
+
+    clip_low: float = setting(0.2, at_least=0, at_most=1)
+    """Lower clip of the importance ratio: 1 - clip_low."""
+    clip_high: float = setting(0.28, at_least=0)
+    """Upper clip of the importance ratio ("clip-higher"): 1 + clip_high."""
+    dual_clip: float | None = setting(None, above=1)
+    """Bound of the loss for negative advantages, such as 3 (None: unbounded)."""
+    rollout_is_clip: float | None = setting(2.0, above=0)
+    """Truncation of the importance weight between sampler and learner (None: no weight)."""
+    aggregation: Literal["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "constant"] = setting(
+        "token-mean"
+    )
+    """How token losses become one loss: token-mean, seq-mean-token-mean, seq-mean-token-sum, or
+    constant (their sum over `constant`)."""
+    constant: float = setting(1024.0, above=0)
+    """Divisor of the constant aggregation, in tokens."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Settings of SDPO."""
+
+    alpha: float = setting(0.5, at_least=0, at_most=1)
+    """0: KL(teacher, student); 1: KL(student, teacher); between: the Jensen-Shannon family."""
+    top_k: int = setting(100, at_least=1)
+    """The student's most likely tokens that are compared; all others make one bucket."""
+    ema_rate: float = setting(0.05, at_least=0, at_most=1)
+    """How far the self-teacher moves towards the student after each batch."""
+
+
+@dataclass(frozen=True)
+class VLLM:
+    """vLLM in this process."""
+
+    cache_mib: int | None = setting(512, at_least=1)
+    """Memory of the key-value cache in MiB; None: what `memory_share` leaves on the GPU."""
+    memory_share: float = setting(0.9, above=0, at_most=1)
+    """Share of the GPU's memory that vLLM may take where `cache_mib` is None."""
+    max_num_seqs: int = setting(256, at_least=1)
+    """Most sequences in one forward pass."""
+    block_size: int = setting(32, at_least=1)
+    """Tokens in a block of the cache; a prompt shorter than one is never found in it again."""
+    enforce_eager: bool = setting(True)
+    """No compiled graphs: a faster start, and slower tokens on a GPU."""
+    tensor_parallel: int = setting(1, at_least=1)
+    """GPUs that share the model."""
