@@ -48,7 +48,7 @@ class VLLMPolicy:
             max_model_len=max_model_len,
             max_num_seqs=max_num_seqs,
             kv_cache_memory_bytes=kv_cache_bytes,
-            # Interaction for a whole prompt in one forward pass.
+            # Room for a whole prompt in one forward pass.
             max_num_batched_tokens=max(max_model_len, 8192),
             # At the default of 128 the short prompts of small students would never be cached.
             block_size=32,
