@@ -26,7 +26,7 @@ from socratic_env.rewards import (
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())
 CASES = {case["id"]: case for case in GOLDEN["cases"]}
 EXACT = 1e-12
-"""Interaction for the rounding of floats; two different means of the generated batches lie 1e-6 apart."""
+"""Room for the rounding of floats; two different means of the generated batches lie 1e-6 apart."""
 
 unhurried = settings(deadline=None, max_examples=150)
 

@@ -579,7 +579,7 @@ def test_worker_processes_of_gymnasium_run_environments_of_their_own():
 
 
 def test_texts_do_not_fill_shared_memory():
-    """Interaction for the longest observation of each worker would be gigabytes; here it is 10 characters."""
+    """Room for the longest observation of each worker would be gigabytes; here it is 10 characters."""
     with pytest.raises(CustomSpaceError, match=r"UnicodeText\(10\) .* use shared_memory=False"):
         create_shared_memory(UnicodeText(10), n=2)
     assert isinstance(make().observation_space, UnicodeText)

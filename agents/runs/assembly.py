@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import torch
 import transformers
-from rich.console import Console
 from rich.progress import Progress
 from safetensors import SafetensorError
 
-from agents.learning import processes as parallel
-from agents.runs.checkpoint import save_model
-from agents.runs.preflight import sampler
 from agents.config import TrainConfig
+from agents.learning import processes as parallel
+from agents.learning.divergence import TeacherDistance
 from agents.learning.learner import Learner
 from agents.policies.policy import Policy
+from agents.runs.checkpoint import save_model
+from agents.runs.preflight import sampler
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
-from agents.learning.divergence import TeacherDistance
-from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
-from socratic_env.questions import QuestionSet, load_questions
-from socratic_env.teachers import Teacher
+from socratic_env.questions import QuestionSet
 
 
 def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
@@ -94,9 +89,7 @@ def make_policy(
         from agents.policies.vllm_policy import VLLMPolicy
 
         progress.console.print("starting vLLM")
-        return VLLMPolicy(
-            folder, eos, config.max_model_len, config.dtype, config.vllm, config.seed
-        )
+        return VLLMPolicy(folder, eos, config.max_model_len, config.dtype, config.vllm, config.seed)
     from agents.policies.transformers_policy import TransformersPolicy
 
     several = parallel.size() > 1
@@ -119,5 +112,3 @@ def distance_from(config: TrainConfig, model: Any, tokenizer: Any) -> TeacherDis
     return TeacherDistance.load(
         config.kl_reference, model, tokenizer, config.temperature, config.micro_batch_tokens
     )
-
-

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agents.config import TrainConfig
+from agents.learning.divergence import TeacherDistance
+from agents.learning.samples import RolloutBatch, Sampling
 from agents.metrics import teacher_metrics
 from agents.policies.policy import Policy
-from agents.learning.samples import RolloutBatch, Sampling
 from agents.rollout import check_prompts_fit, rollout
 from agents.runs.log import RunLog
-from agents.learning.divergence import TeacherDistance
-from socratic_env.models.chat import Chat
-from socratic_env.evaluation.results import result_of
-from socratic_env.evaluation.statistics import Evaluation
-from socratic_env.evaluation.runner import evaluation_questions
-from socratic_env.types import Usage
 from socratic_env.envs.vector import SocraticVectorEnv
+from socratic_env.evaluation.results import result_of
+from socratic_env.evaluation.runner import evaluation_questions
+from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.models.chat import Chat
+from socratic_env.types import Usage
 
 
 def batch_evaluation(env: SocraticVectorEnv, batch: RolloutBatch) -> Evaluation:

@@ -13,12 +13,12 @@ from typing import Any, TextIO
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
-from agents.metrics import DEFINITIONS
 from agents.learning.samples import RolloutBatch
-from socratic_env.records.episodes import episode_record
-from socratic_env.errors import ConfigurationError, SocraticError
+from agents.metrics import DEFINITIONS
+from socratic_env.errors import SocraticError
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.evaluation.statistics import number as _number
+from socratic_env.records.episodes import episode_record
 from socratic_env.records.run_folder import CONFIG, EPISODES, record_of
 from socratic_env.types import Episode
 

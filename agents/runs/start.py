@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from agents.config import TrainConfig
+from agents.learning.divergence import TeacherDistance
 from agents.runs.assembly import distance_from, load_student, new_student
 from agents.runs.checkpoint import CheckpointError, check_form, latest_checkpoint
-from agents.config import TrainConfig
 from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, read_lines
 from agents.runs.preflight import MADE, Environments, claim, warm_questions
-from agents.learning.divergence import TeacherDistance
 from socratic_env.questions import QuestionSet
 
 

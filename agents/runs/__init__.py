@@ -1,0 +1,1 @@
+"""A run: its parts, its folder, checkpoints, resuming, evaluation while training, presets."""
