@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         except (SocraticError, gymnasium.error.Error, OSError) as error:
             console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
             return 2
-        from agents.runs.job import work  # torch, transformers and vLLM take seconds
+        from agents.job import work  # torch, transformers and vLLM take seconds
 
         return work(config, before, environments, console)
 

@@ -35,9 +35,9 @@ from agents.learning.rows import (
 )
 from agents.learning.samples import Sample
 from agents.learning.sdpo import divergence, move_average, sdpo_loss, shortened, shortlist
+from agents.learning.trainer_state import load_trainer_state
 from agents.learning.weights import add_lora, full_weights
 from agents.losses import policy_loss, token_weights, truncated_importance_weights
-from agents.runs.checkpoint import load_trainer_state
 from socratic_env.errors import SocraticError
 
 Chain = list[int]

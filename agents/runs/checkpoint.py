@@ -14,23 +14,15 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from agents.config import TrainConfig
-from socratic_env.errors import SocraticError
-
-if TYPE_CHECKING:
-    from agents.learning.learner import Learner
+from agents.learning.learner import Learner
+from agents.learning.trainer_state import TRAINER, CheckpointError, load_trainer_state
 
 _FOLDER = re.compile(r"step-(\d{6,})")
-_TRAINER = "trainer.pt"
-
-
-class CheckpointError(SocraticError):
-    """A checkpoint cannot be written, or cannot be used."""
 
 
 def save_checkpoint(
@@ -49,7 +41,7 @@ def save_checkpoint(
     with _whole(place, "checkpoint") as fresh:
         model.save_pretrained(fresh, state_dict=weights)
         tokenizer.save_pretrained(fresh)
-        torch.save(state, fresh / _TRAINER)
+        torch.save(state, fresh / TRAINER)
     for other in folder.iterdir():
         if other != place and _FOLDER.match(other.name):
             shutil.rmtree(other, ignore_errors=True)
@@ -88,21 +80,6 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def load_trainer_state(place: Path) -> dict[str, Any]:
-    """The step and the optimizer's state of a checkpoint."""
-    path = place / _TRAINER
-    try:
-        # Mapped, since every process reads it, and a large model's is tens of gigabytes.
-        state: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
-        step, _ = state["step"], state["form"]
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is no trainer state of this program: {reason}") from error
-    if place.name != f"step-{step:06d}":
-        raise CheckpointError(f"{path} is of step {step}, not of {place.name}; it was moved there")
-    return state
-
-
 def check_form(place: Path, model: Any, config: TrainConfig) -> int:
     """The step of a checkpoint. Raises CheckpointError if its trainer state is of another kind of run than
     this configuration, or of another model than this one (without adapters)."""
@@ -111,7 +88,7 @@ def check_form(place: Path, model: Any, config: TrainConfig) -> int:
     for name in {**needed, **held}:
         if held.get(name) != needed.get(name):
             raise CheckpointError(
-                f"{place / _TRAINER} is of another run: its {name} is {held.get(name)}, this run's is "
+                f"{place / TRAINER} is of another run: its {name} is {held.get(name)}, this run's is "
                 f"{needed.get(name)}; put the run's own there, or start a new run"
             )
     step: int = state["step"]
