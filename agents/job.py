@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,14 +20,14 @@ from agents.reports.summary import by_part, changes
 from agents.runs.assembly import load_student, make_policy, warm_student
 from agents.runs.checkpoint import save_checkpoint
 from agents.runs.evaluator import Evaluator
-from agents.runs.log import CHECKPOINTS, EVALUATIONS, RunLog, read_lines
+from agents.runs.log import CHECKPOINTS, RunLog
 from agents.runs.preflight import Environments
 from agents.runs.start import Start, prepare
 from agents.trainer import train
 from socratic_env.errors import SocraticError
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.models.chat import Chat
-from socratic_env.records.run_folder import REPORT
+from socratic_env.records.run_folder import EVALUATIONS, REPORT, read_lines
 
 
 def work(
@@ -104,7 +103,9 @@ def run(
             show(progress.console, 0, evaluator(0))
         write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
         bar = progress.add_task("training", total=config.steps, completed=first, status="")
-        for step, metrics in enumerate(train(config, environments.train, policy, chat, learner, log, first), first + 1):
+        for step, metrics in enumerate(
+            train(config, environments.train, policy, chat, learner, log, first), first + 1
+        ):
             status = (
                 f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
                 f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from agents.settings import setting
@@ -87,3 +88,35 @@ class VLLM:
     """No compiled graphs: a faster start, and slower tokens on a GPU."""
     tensor_parallel: int = setting(1, at_least=1)
     """GPUs that share the model."""
+
+
+@dataclass(frozen=True)
+class KLMeasure:
+    """KL(student || teacher) on answers that the student samples, with intervals over questions."""
+
+    student: Path
+    """Folder of the student, in transformers' format."""
+    teacher: Path
+    """Folder of the teacher, with the same tokenizer."""
+    questions: str = "procedural"
+    """A family of questions, "sciknoweval", or a path."""
+    domain: str | None = None
+    """One domain only."""
+    split: str = "test"
+    """Which split: train or test."""
+    number: int = 64
+    """Different questions, drawn by the seed; where there are fewer, all of them."""
+    samples: int = 4
+    """Answers to each of them."""
+    temperature: float = 1.0
+    """Of the sampling, and of both models' log-probabilities."""
+    max_response_tokens: int = 512
+    """Longest answer."""
+    max_model_len: int = 4096
+    """Most tokens of prompt and answer; a longer prompt is left out."""
+    micro_batch_tokens: int = 8192
+    """Most padded tokens in one forward pass."""
+    seed: int = 0
+    """Of the questions and the sampling."""
+    json: bool = False
+    """Print JSON for machines."""

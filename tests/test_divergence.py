@@ -11,8 +11,8 @@ import torch
 from agents import kl, train
 from agents.learning.divergence import MOST_ROWS, TeacherDistance, full_kl, k1, k3
 from agents.learning.samples import Sample
-from agents.runs.log import read_lines
 from socratic_env.errors import ConfigurationError
+from socratic_env.records.run_folder import read_lines
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "reward_decay.json").read_text())["losses"]
 

@@ -20,10 +20,11 @@ from agents.learning.learner import Learner
 from agents.options import TinyStudent
 from agents.runs.assembly import load_student
 from agents.runs.checkpoint import CheckpointError, latest_checkpoint, save_checkpoint, save_model
-from agents.runs.log import LogError, RunLog, read_lines
+from agents.runs.log import LogError, RunLog
 from agents.runs.resume import check_unchanged
 from agents.warm_start.tiny import make_model
 from socratic_env.errors import ConfigurationError
+from socratic_env.records.run_folder import read_lines
 
 
 @contextmanager

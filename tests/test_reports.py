@@ -17,10 +17,9 @@ from agents.reports import charts, report
 from agents.reports.panels import SECTIONS
 from agents.reports.report import samples, write_report
 from agents.reports.summary import by_part, changes, spent
-from agents.runs.log import read_lines
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
-from socratic_env.records.run_folder import episodes_of, last_step
+from socratic_env.records.run_folder import episodes_of, last_step, read_lines
 from socratic_env.types import Usage
 
 PANELS = [panel for panels in SECTIONS.values() for panel in panels]

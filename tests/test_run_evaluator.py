@@ -9,10 +9,11 @@ import pytest
 
 from agents.learning.samples import Completion
 from agents.runs.evaluator import Evaluator
-from agents.runs.log import RunLog, read_lines
+from agents.runs.log import RunLog
 from agents.runs.preflight import make_env
 from agents.runs.presets import PRESETS
 from socratic_env.models.chat import Chat
+from socratic_env.records.run_folder import read_lines
 from socratic_env.types import reply
 
 ROWS = [

@@ -3,7 +3,7 @@
 import pytest
 
 from agents import train
-from agents.runs.log import read_lines
+from socratic_env.records.run_folder import read_lines
 
 
 @pytest.mark.slow

@@ -18,9 +18,9 @@ from agents.config import TrainConfig
 from agents.learning.samples import Sample
 from agents.metrics import definition
 from agents.runs.checkpoint import latest_checkpoint
-from agents.runs.log import read_lines
 from agents.runs.presets import PRESETS
 from agents.trainer import advantages_of
+from socratic_env.records.run_folder import read_lines
 
 SMALL = [
     "--warm.steps", "30", "--warm.batch", "32", "--questions-per-step", "4",

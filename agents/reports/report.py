@@ -19,10 +19,19 @@ from agents.config import TrainConfig
 from agents.reports import charts
 from agents.reports.panels import SECTIONS, draw
 from agents.reports.summary import by_part, changes, spent
-from agents.runs.log import EVALUATIONS, METRICS, read_lines
 from agents.runs.presets import PRESETS
 from socratic_env.errors import SocraticError
-from socratic_env.records.run_folder import CONFIG, EPISODES, REPORT, check_run, episodes_of, last_step
+from socratic_env.records.run_folder import (
+    CONFIG,
+    EPISODES,
+    EVALUATIONS,
+    METRICS,
+    REPORT,
+    check_run,
+    episodes_of,
+    last_step,
+    read_lines,
+)
 
 _READ_EPISODES = 2048  # at most, of a step
 _SHOWN_EPISODES = 8  # of a step

@@ -19,10 +19,17 @@ from socratic_env.errors import SocraticError
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.evaluation.statistics import number as _number
 from socratic_env.records.episodes import episode_record
-from socratic_env.records.run_folder import CONFIG, EPISODES, record_of
+from socratic_env.records.run_folder import (
+    CONFIG,
+    EPISODES,
+    EVALUATIONS,
+    METRICS,
+    read_lines,
+    record_of,
+)
 from socratic_env.types import Episode
 
-METRICS, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "evaluations.jsonl", "checkpoints"
+CHECKPOINTS = "checkpoints"
 
 
 class LogError(SocraticError):
@@ -123,16 +130,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
         fresh.unlink(missing_ok=True)
         raise
     os.replace(fresh, path)
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON lines file; a last line that was cut off is left out."""
-    records = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n"):
-                records.append(record_of(line, path))
-    return records
 
 
 def _keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:

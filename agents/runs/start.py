@@ -13,9 +13,10 @@ from agents.config import TrainConfig
 from agents.learning.divergence import TeacherDistance
 from agents.runs.assembly import distance_from, load_student, new_student
 from agents.runs.checkpoint import CheckpointError, check_form, latest_checkpoint
-from agents.runs.log import CHECKPOINTS, EVALUATIONS, METRICS, read_lines
+from agents.runs.log import CHECKPOINTS
 from agents.runs.preflight import MADE, Environments, claim, warm_questions
 from socratic_env.questions import QuestionSet
+from socratic_env.records.run_folder import EVALUATIONS, METRICS, read_lines
 
 
 @dataclass(frozen=True)

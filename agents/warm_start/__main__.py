@@ -11,12 +11,6 @@ import tyro
 from rich.progress import Progress
 
 from agents.options import TinyStudent, WarmStart
-from agents.warm_start.tiny import (
-    make_model,
-    make_tokenizer,
-    sample_texts,
-    warm_start,
-)
 from socratic_env.errors import SocraticError
 from socratic_env.questions import load_questions
 
@@ -40,13 +34,17 @@ class Make:
 def main(arguments: list[str] | None = None) -> int:
     """Make a student; 0: fine, 2: unusable arguments."""
     options = tyro.cli(Make, args=arguments, prog="python -m agents.warm_start")
+    from agents.warm_start import tiny  # torch takes seconds
+
     try:
         questions = load_questions(options.questions)
-        tokenizer = make_tokenizer(sample_texts(questions, 4000, options.seed), options.tiny.vocabulary)
-        model = make_model(options.tiny, tokenizer, options.seed)
+        tokenizer = tiny.make_tokenizer(
+            tiny.sample_texts(questions, 4000, options.seed), options.tiny.vocabulary
+        )
+        model = tiny.make_model(options.tiny, tokenizer, options.seed)
         with Progress() as progress:
             bar = progress.add_task("warm start", total=options.warm.steps)
-            warm_start(
+            tiny.warm_start(
                 model, tokenizer, questions, options.warm, options.seed,
                 lambda step, _loss: progress.update(bar, completed=step),
             )  # fmt: skip

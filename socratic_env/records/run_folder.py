@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from socratic_env.errors import ConfigurationError
 
 CONFIG, EPISODES, REPORT = "config.json", "episodes.jsonl", "report.html"
+METRICS, EVALUATIONS = "metrics.jsonl", "evaluations.jsonl"
 
 _BLOCK = 1 << 16
 
@@ -34,6 +35,16 @@ def record_of(line: str | bytes, path: Path) -> dict[str, Any]:
             f"{path} has a line that no run wrote: {line!r:.60}; take it out, or put the file back"
         )
     return record
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON lines file; a last line that was cut off is left out."""
+    records = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                records.append(record_of(line, path))
+    return records
 
 
 def last_step(episodes: Path) -> int | None:
