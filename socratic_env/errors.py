@@ -5,6 +5,7 @@ Every message names the thing, the value that was given and the remedy.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -106,4 +107,7 @@ def unknown(
     kind: type[SocraticError] = ConfigurationError,
 ) -> SocraticError:
     """The error for a name that is not one of a known set."""
-    return kind(f"unknown {what} {value!r}; use one of: {', '.join(sorted(known))}")
+    names = sorted(known)
+    like = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    meant = f"; did you mean {like[0]!r}?" if like else ""
+    return kind(f"unknown {what} {value!r}; use one of: {', '.join(names)}{meant}")

@@ -35,29 +35,31 @@ def test_every_id_passes(entry: Any) -> None:
 
 
 def test_the_text_environment_of_a_view_is_checked_too() -> None:
-    check_env(DiscreteView(SocraticEnv(QUESTIONS)))
+    check_env(DiscreteView(SocraticEnv(questions=QUESTIONS)))
     with pytest.raises(CheckError, match=r"^DiscreteView: info\['label'\] tells the right answer"):
-        check_env(DiscreteView(TellsAnswer(QUESTIONS)))
+        check_env(DiscreteView(TellsAnswer(questions=QUESTIONS)))
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
 @pytest.mark.parametrize("reward", ["decay", "full", "constant:0.5"])
 def test_every_k_and_reward_passes(max_attempts: int, reward: str) -> None:
-    env = SocraticEnv(QUESTIONS, max_attempts=max_attempts, reward=reward)
+    env = SocraticEnv(questions=QUESTIONS, max_attempts=max_attempts, reward=reward)
     check_env(env, max_attempts=max_attempts)
     env.reset(seed=0)  # it was left open
 
 
 def test_numeric_questions_and_failing_teachers_pass() -> None:
-    check_env(SocraticEnv([replace(numeric_question(str(i)), id=f"n{i}") for i in range(9)]))
-    check_env(SocraticEnv(QUESTIONS, teacher=Coach(lambda *_: True), on_teacher_failure="retry_prompt"))
+    check_env(SocraticEnv(questions=[replace(numeric_question(str(i)), id=f"n{i}") for i in range(9)]))
+    check_env(
+        SocraticEnv(questions=QUESTIONS, teacher=Coach(lambda *_: True), on_teacher_failure="retry_prompt")
+    )
 
 
 @pytest.mark.parametrize("longest", [300, 800, 900, 1200])
 def test_dialogues_that_grow_too_long_pass(longest: int) -> None:
     if longest > 300:  # Gymnasium's checker wants a second step
         check_env(SocraticEnv(max_context_chars=longest, max_attempts=3), max_attempts=3)
-    check_env(SocraticEnv(QUESTIONS, max_context_chars=longest, max_attempts=9), max_attempts=9)
+    check_env(SocraticEnv(questions=QUESTIONS, max_context_chars=longest, max_attempts=9), max_attempts=9)
 
 
 class Politer(gym.Wrapper[str, str, str, str]):
@@ -96,7 +98,7 @@ def test_what_tells_nothing_passes(name: str) -> None:
 @pytest.mark.parametrize("max_attempts", [2, 3])
 def test_counts_of_gymnasiums_wrappers_pass(max_attempts: int) -> None:
     for questions in (QUESTIONS, NUMBERS, [NUMBERS[1]]):
-        env = SocraticEnv(questions, max_attempts=max_attempts)
+        env = SocraticEnv(questions=questions, max_attempts=max_attempts)
         check_env(gym.wrappers.RecordEpisodeStatistics(env))
 
 
@@ -105,8 +107,8 @@ class Renamed(SocraticEnv):
 
 
 def test_wrappers_and_subclasses_pass() -> None:
-    check_env(Politer(SocraticEnv(QUESTIONS)))
-    check_env(Renamed(QUESTIONS))
+    check_env(Politer(SocraticEnv(questions=QUESTIONS)))
+    check_env(Renamed(questions=QUESTIONS))
     check_env(gym.make("SocraticPhysics-v0", max_attempts=3), max_attempts=3)
 
 
@@ -118,7 +120,7 @@ def bracket(question: Question, text: str) -> Verdict:
 
 
 def test_another_form_of_reply_passes() -> None:
-    env = SocraticEnv(QUESTIONS, verifier=bracket)
+    env = SocraticEnv(questions=QUESTIONS, verifier=bracket)
     check_env(env, form=lambda reasoning, answer: f"[[{answer}]]")
     with pytest.raises(CheckError, match=r"it refuses the right answer .*or pass form="):
         check_env(env)
@@ -137,7 +139,7 @@ class Broken(SocraticEnv):
         questions: Any = QUESTIONS,
         **arguments: Any,
     ) -> None:
-        super().__init__(questions, **arguments)
+        super().__init__(questions=questions, **arguments)
         self._changed_step, self._changed_reset = step, reset
 
     def reset(self, **kwargs: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
@@ -196,7 +198,7 @@ class Tells(SocraticEnv):
     def __init__(
         self, tells: Callable[[Question], tuple[str, dict[str, Any]]], questions: Any = None
     ) -> None:
-        super().__init__(QUESTIONS if questions is None else questions)
+        super().__init__(questions=QUESTIONS if questions is None else questions)
         self._tells = tells
 
     def reset(self, **kwargs: Any) -> tuple[str, dict[str, Any]]:  # type: ignore[override]
@@ -258,7 +260,7 @@ class StepsUnreset(SocraticEnv):
 
 class NeverEnds(SocraticEnv):
     def __init__(self) -> None:
-        super().__init__(QUESTIONS, max_attempts=10**6)
+        super().__init__(questions=QUESTIONS, max_attempts=10**6)
 
 
 class CountsTwice(SocraticEnv):
@@ -278,7 +280,7 @@ class Deaf(SocraticEnv):
     """Does not hear the option question_id, or knows some of the ids only."""
 
     def __init__(self, questions: Any, known: tuple[str, ...] | None = None) -> None:
-        super().__init__(questions)
+        super().__init__(questions=questions)
         self._known = known and {question_id: {"question_id": question_id} for question_id in known}
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
@@ -353,7 +355,7 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         "Gymnasium's check_env says",
     ),
     "a global of its own": (
-        lambda: Remembers(QUESTIONS),
+        lambda: Remembers(questions=QUESTIONS),
         r"gave, at step 1, info\['life'\] 3 and then 5; keep no state",
     ),
     "info lacks a key": (lambda: Broken(**without("verdict")), "info lacks 'verdict'; give all of"),
@@ -396,9 +398,15 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         lambda: Broken(lambda given: (given[0], given[1] / 2, *given[2:])),
         "the reward 0.5 is outside its bounds",
     ),
-    "steps after the end": (lambda: GoesOn(QUESTIONS), "step after the end of an episode is allowed"),
+    "steps after the end": (
+        lambda: GoesOn(questions=QUESTIONS),
+        "step after the end of an episode is allowed",
+    ),
     "no end": (NeverEnds, "1000 wrong attempts do not end an episode"),
-    "steps counted twice": (lambda: CountsTwice(QUESTIONS), r"info\['attempt'\] is 2 after 1 attempts"),
+    "steps counted twice": (
+        lambda: CountsTwice(questions=QUESTIONS),
+        r"info\['attempt'\] is 2 after 1 attempts",
+    ),
     "silence": (lambda: Broken(teacher=Silent()), "there is no guidance after a wrong answer"),
     "all is right": (lambda: Broken(verifier=accepts_all), "it takes a wrong answer for right"),
     "invented answers": (lambda: Broken(verifier=reads_what_was_not_said), "which the student did not say"),
@@ -406,15 +414,24 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         lambda: Broken(step=lambda given: (*given[:4], {**given[4], "answer": None})),
         "is None after a right answer",
     ),
-    "a crash": (lambda: Fragile(QUESTIONS), "step raised UnicodeError: half a character"),
-    "numbers as replies": (lambda: ReadsNumbers(QUESTIONS), "it takes a number for a reply; raise an error"),
-    "no question": (lambda: Questionless(QUESTIONS), "it has no attribute 'question'; give the current"),
-    "one question": (lambda: Unseeded(QUESTIONS), "8 seeds draw the same question; draw by self.np_random"),
-    "deaf to the option": (lambda: Deaf(QUESTIONS), "gives 'q"),
-    "any option": (lambda: Tolerant(QUESTIONS), "'no such option': 1}. is taken; raise an error"),
+    "a crash": (lambda: Fragile(questions=QUESTIONS), "step raised UnicodeError: half a character"),
+    "numbers as replies": (
+        lambda: ReadsNumbers(questions=QUESTIONS),
+        "it takes a number for a reply; raise an error",
+    ),
+    "no question": (
+        lambda: Questionless(questions=QUESTIONS),
+        "it has no attribute 'question'; give the current",
+    ),
+    "one question": (
+        lambda: Unseeded(questions=QUESTIONS),
+        "8 seeds draw the same question; draw by self.np_random",
+    ),
+    "deaf to the option": (lambda: Deaf(questions=QUESTIONS), "gives 'q"),
+    "any option": (lambda: Tolerant(questions=QUESTIONS), "'no such option': 1}. is taken; raise an error"),
     "the solution shown": (lambda: Broken(tells_solution, questions=SECRET), "is shown the solution of"),
     "the answer in info": (
-        lambda: TellsAnswer(QUESTIONS),
+        lambda: TellsAnswer(questions=QUESTIONS),
         r"info\['label'\] tells the right answer; leave it out",
     ),
     **{
@@ -422,17 +439,20 @@ BROKEN: dict[str, tuple[Callable[[], gym.Env[str, str]], str]] = {
         for what, (tells, says) in TELLS.items()
     },
     "no pay": (lambda: Broken(**paid(0.0, (0.0, 0.0))), "a right first attempt earned 0; it earns 1"),
-    "a crash at the end": (lambda: Forgets(QUESTIONS), "step after the end of an episode raised IndexError"),
+    "a crash at the end": (
+        lambda: Forgets(questions=QUESTIONS),
+        "step after the end of an episode raised IndexError",
+    ),
     "a crash at the option": (
-        lambda: Deaf(QUESTIONS, known=("q0",)),
+        lambda: Deaf(questions=QUESTIONS, known=("q0",)),
         r"reset\({'options': {'question_id': 'q\d+'}}\) raised KeyError: .*take any seed",
     ),
     "a tracker": (
-        lambda: SocraticEnv(QUESTIONS, tracker=BatchStatistics(2)),
+        lambda: SocraticEnv(questions=QUESTIONS, tracker=BatchStatistics(2)),
         r"gave, at step 2, reward 0\.\d+ and then 0\.\d+; keep no state .* and tracker=None",
     ),
     "a tracker of a known batch": (
-        lambda: SocraticEnv(QUESTIONS, tracker=BatchStatistics(2, batch_size=3)),
+        lambda: SocraticEnv(questions=QUESTIONS, tracker=BatchStatistics(2, batch_size=3)),
         "a first attempt came in after all 3 .*with tracker=None",
     ),
 }
@@ -463,12 +483,12 @@ def test_the_place_of_a_difference_is_shown() -> None:
     with pytest.raises(
         CheckError, match=r"observation .{,14}This is remark 0.' and then .{,14}This is remark 1"
     ):
-        check_env(Numbered(QUESTIONS))
+        check_env(Numbered(questions=QUESTIONS))
 
 
 def test_another_k_is_named() -> None:
     with pytest.raises(CheckError, match="it ended after 2 wrong attempts, but K is 3"):
-        check_env(SocraticEnv(QUESTIONS), max_attempts=3)
+        check_env(SocraticEnv(questions=QUESTIONS), max_attempts=3)
 
 
 def test_what_is_no_environment_is_told_so() -> None:
@@ -538,7 +558,7 @@ def test_a_registered_environment_is_checked_by_its_id(registered: tuple[str, st
 
 
 def test_an_error_of_this_package_names_its_own_remedy() -> None:
-    down = SocraticEnv(QUESTIONS, teacher=Coach(lambda *_: True), on_teacher_failure="raise")
+    down = SocraticEnv(questions=QUESTIONS, teacher=Coach(lambda *_: True), on_teacher_failure="raise")
     with pytest.raises(TeacherError, match="no guidance on q"):
         check_env(down)
 

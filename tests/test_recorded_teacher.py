@@ -289,7 +289,7 @@ WRITER = """
 import sys, asyncio
 sys.path[:0] = sys.argv[2:]
 from support.scripted import choice_question
-from test_recorded import Chatty, request_on, RecordingTeacher
+from test_recorded_teacher import Chatty, request_on, RecordingTeacher
 
 async def main():
     teacher = RecordingTeacher(sys.argv[1], Chatty())

@@ -5,11 +5,14 @@ import json
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
@@ -21,6 +24,8 @@ from support.scripted import Coach, choice_question, mistake, numeric_question, 
 
 from envs_registry import IDS
 from socratic_env import BatchStatistics, Guidance, SocraticBatch, SocraticEnv, Teacher, Verdict
+from socratic_env.engine.arguments import EnvArguments
+from socratic_env.engine.concurrent import ConcurrentSession
 from socratic_env.envs.spaces import UnicodeText
 from socratic_env.errors import (
     ActionError,
@@ -684,11 +689,6 @@ def test_an_unusable_render_mode_is_named():
         SocraticEnv(render_mode="rgb_array")
 
 
-def test_a_mistyped_argument_is_an_error():
-    with pytest.raises(TypeError, match="max_attempt"):
-        make(max_attempt=2)
-
-
 def test_the_rule_teacher_needs_a_misconception_table():
     bare = dataclasses.replace(QUESTIONS[0], mistakes=())
     with pytest.raises(ConfigurationError, match=r"question 'q0' has none; use teacher='retry'"):
@@ -868,9 +868,9 @@ def test_an_environment_closes_only_a_teacher_of_its_own():
     make(teacher=given).close()
     assert not given.closed
     for env in (
-        make(teacher="scripted:Coach"),
-        gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher={"kind": "scripted:Coach"}),
-        SocraticBatch(QUESTIONS, teacher="scripted:Coach"),
+        make(teacher="support.scripted:Coach"),
+        gym.make_vec("SocraticSciKnow-v0", num_envs=8, teacher={"kind": "support.scripted:Coach"}),
+        SocraticBatch(QUESTIONS, teacher="support.scripted:Coach"),
     ):
         own = getattr(env, "unwrapped", env).interaction.teacher
         env.close()
@@ -914,3 +914,16 @@ def test_an_environment_may_be_closed_while_the_interpreter_ends():
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ran.stdout.strip(), ran.returncode) == ("closed 1", 0), ran.stderr
+
+
+def test_the_docstring_tells_every_argument():
+    told = set(re.findall(r"^    \* `(\w+)`", SocraticEnv.__doc__, re.MULTILINE))
+    assert told == {field.name for field in fields(EnvArguments)} | {"tracker", "render_mode"}
+
+
+def test_a_misspelt_argument_is_named_with_the_one_that_was_meant():
+    for face in (make, partial(gym.make_vec, "SocraticSciKnow-v0", num_envs=8), ConcurrentSession):
+        with pytest.raises(
+            ConfigurationError, match=r"unknown argument 'max_atempts'; use .*; did you mean 'max_attempts'"
+        ):
+            face(max_atempts=3)

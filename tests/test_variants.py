@@ -9,6 +9,7 @@ from support.scripted import choice_question, mistake, wrong
 
 import envs_registry
 from socratic_env import Guidance, Teacher
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.interaction import LEAK_WARNING, SAFE_HINT
 from socratic_env.errors import ConfigurationError, TeacherError
@@ -37,7 +38,9 @@ class Says(Teacher):
 
 def guided(teacher, **changes):
     """(guidance, interaction) after one wrong answer under the paper's variant with these changes."""
-    interaction = GuidedInteraction(teacher=teacher, protocol=replace(protocol("paper"), **changes))
+    interaction = GuidedInteraction(
+        EnvArguments(teacher=teacher, protocol=replace(protocol("paper"), **changes))
+    )
     dialogue = interaction.answer(interaction.open(QUESTION), wrong(QUESTION))
     (dialogue,) = asyncio.run(interaction.advise([dialogue]))
     return dialogue.attempts[-1].guidance, interaction

@@ -22,6 +22,7 @@ from agents.learning.rows import IGNORED, Row, Scorer, log_probabilities, padded
 from agents.options import TinyStudent, WarmStart
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import QuestionError
 from socratic_env.questions import QuestionSet
@@ -132,7 +133,7 @@ def worked_dialogues(
     questions: Sequence[Question], beliefs: Beliefs, comply: float, rng: random.Random
 ) -> list[Dialogue]:
     """Dialogues as a student with these beliefs would have them with the rule-based teacher."""
-    interaction = GuidedInteraction(teacher="rule", max_attempts=2)
+    interaction = GuidedInteraction(EnvArguments(teacher="rule", max_attempts=2))
     first = [interaction.answer(interaction.open(q), beliefs.attempt(q, rng)) for q in questions]
     failed = [i for i, dialogue in enumerate(first) if dialogue.awaits_guidance]
     advised = asyncio.run(interaction.advise([first[i] for i in failed]))

@@ -69,7 +69,7 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
     def __init__(self, config: SocraticEnvConfig) -> None:
         super().__init__(config)
         self._session = ConcurrentSession(
-            self.taskset.questions,
+            questions=self.taskset.questions,
             teacher=config.teacher,
             protocol=config.protocol,
             max_attempts=config.max_attempts,

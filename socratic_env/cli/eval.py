@@ -17,6 +17,7 @@ from rich.table import Table
 
 from socratic_env.cli.shared import Spec, name_of, progress_bar, spec_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
@@ -111,10 +112,12 @@ def main(arguments: list[str]) -> int:
     student_spec, teacher_spec = spec_of(options.student, "student"), spec_of(options.teacher, "teacher")
     student = _student(options, student_spec)
     interaction = GuidedInteraction(
-        teacher=teacher_spec,
-        protocol=options.protocol,
-        max_attempts=options.max_attempts,
-        max_context_chars=options.max_context_chars,
+        EnvArguments(
+            teacher=teacher_spec,
+            protocol=options.protocol,
+            max_attempts=options.max_attempts,
+            max_context_chars=options.max_context_chars,
+        )
     )
     out = options.out or Path("runs") / f"eval-{datetime.now():%Y%m%d-%H%M%S}"
     failed = None

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from socratic_env.dialogue import Dialogue, cut, messages, open_dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import ConfigurationError, StepError, check_count
-from socratic_env.questions import Exclude, Questions, QuestionSet, load_questions
+from socratic_env.questions import QuestionSet, load_questions
 from socratic_env.rewards import RollingStatistics
 
 
@@ -23,23 +24,15 @@ class ConcurrentSession:
     shows the whole batch to an estimator, exact rewards are possible and better.
 
     Args:
-        questions, domain, split, exclude: as for `gym.make`.
-        arguments: teacher, protocol, verifier, max_attempts, reward, on_teacher_failure,
-            max_context_chars, as for `gym.make`.
+        arguments: those of `EnvArguments`, as for `gym.make`.
 
     An episode is a `Dialogue`: `open` begins it, `step` carries it on until it has a `stop`.
     """
 
-    def __init__(
-        self,
-        questions: Questions = "procedural",
-        domain: str | None = None,
-        split: str = "train",
-        exclude: Exclude = None,
-        **arguments: Any,
-    ) -> None:
-        self.questions = load_questions(questions, domain, split, exclude)
-        self.interaction = GuidedInteraction(**arguments)
+    def __init__(self, **arguments: Any) -> None:
+        given = EnvArguments.of(arguments)
+        self.questions = load_questions(given.questions, given.domain, given.split, given.exclude)
+        self.interaction = GuidedInteraction(given)
         self.interaction.teacher.check(self.questions[0])
         self._rolling = RollingStatistics(self.interaction.rules.max_attempts)
         self._lock = threading.Lock()

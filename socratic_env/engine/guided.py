@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
 from socratic_env.engine.interaction import Interaction
-from socratic_env.errors import unknown
-from socratic_env.teachers import TeacherSpec, from_spec
+from socratic_env.teachers import from_spec
 from socratic_env.teachers.teacher import Teacher, ask
 from socratic_env.types import Question
 
 
 class GuidedInteraction(Interaction):
-    """An interaction with a teacher; opens dialogues and carries them on.
+    """An interaction with a teacher; opens dialogues and carries them on."""
 
-    Args:
-        teacher: as for `gym.make`.
-        others: as for Interaction.
-    """
-
-    def __init__(self, *, teacher: TeacherSpec = "rule", **arguments: Any) -> None:
-        known = inspect.signature(Interaction).parameters
-        for name in arguments:
-            if name not in known:
-                raise unknown("argument", name, ("teacher", *known))
-        super().__init__(**arguments)
-        self.teacher: Teacher = from_spec(teacher)
-        self._owns_teacher = not isinstance(teacher, Teacher)
+    def __init__(self, arguments: EnvArguments) -> None:
+        super().__init__(arguments)
+        self.teacher: Teacher = from_spec(arguments.teacher)
+        self._owns_teacher = not isinstance(arguments.teacher, Teacher)
 
     def open(self, question: Question, rollout: int = 0) -> Dialogue:
         """A new dialogue on a question that this teacher can teach."""

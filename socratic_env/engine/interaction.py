@@ -6,17 +6,15 @@ from dataclasses import replace
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue, Rules
-from socratic_env.errors import check_count, unknown
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.leakage import detect
-from socratic_env.protocols import TeachingProtocol
 from socratic_env.protocols import protocol as protocol_of
 from socratic_env.rewards import schedule
 from socratic_env.teachers import TeacherRequest
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Guidance, Question, Usage
-from socratic_env.verifiers import VerifierSpec, verifier_from_spec
+from socratic_env.verifiers import verifier_from_spec
 
-FAILURE_POLICIES = ("truncate", "retry_prompt", "raise")
 SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
 LEAK_WARNING = (
     "Your last guidance gave the answer away. Write it anew without the right option, its letter, its text "
@@ -28,29 +26,16 @@ class Interaction:
     """Rules, protocol and pay of an interaction; takes guidance from anyone.
 
     Guidance goes `accept` -> (once more, where `asks_again`, and `second`) -> `tell`.
-    Arguments are those of `gym.make` of the same names.
     """
 
-    def __init__(
-        self,
-        *,
-        protocol: str | TeachingProtocol = "paper",
-        verifier: VerifierSpec = None,
-        max_attempts: int = 2,
-        reward: str = "decay",
-        on_teacher_failure: str = "truncate",
-        max_context_chars: int | None = None,
-    ) -> None:
-        check_count("max_attempts", max_attempts)
-        if on_teacher_failure not in FAILURE_POLICIES:
-            raise unknown("on_teacher_failure", on_teacher_failure, FAILURE_POLICIES)
-        if max_context_chars is not None:
-            check_count("max_context_chars", max_context_chars)
-        self.rules = Rules(int(max_attempts), verifier_from_spec(verifier), max_context_chars)
-        self.protocol = protocol_of(protocol)
-        self.schedule = schedule(reward)
-        self.decays = reward == "decay"
-        self.on_teacher_failure = on_teacher_failure
+    def __init__(self, arguments: EnvArguments) -> None:
+        self.rules = Rules(
+            int(arguments.max_attempts), verifier_from_spec(arguments.verifier), arguments.max_context_chars
+        )
+        self.protocol = protocol_of(arguments.protocol)
+        self.schedule = schedule(arguments.reward)
+        self.decays = arguments.reward == "decay"
+        self.on_teacher_failure = arguments.on_teacher_failure
         self.usage: dict[str, Usage] = {"teacher": Usage()}
 
     def open(self, question: Question, rollout: int = 0) -> Dialogue:

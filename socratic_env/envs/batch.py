@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from socratic_env.dialogue import Dialogue, cut
+from socratic_env.engine.arguments import ABOUT_QUESTIONS, EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.observation import observe
 from socratic_env.errors import ConfigurationError, StepError
@@ -28,7 +29,7 @@ class SocraticBatch:
     """
 
     def __init__(self, questions: Sequence[Question], **arguments: Any) -> None:
-        self._start(questions, GuidedInteraction(**arguments))
+        self._start(questions, GuidedInteraction(EnvArguments.of(arguments, without=ABOUT_QUESTIONS)))
 
     @classmethod
     def within(cls, questions: Sequence[Question], interaction: GuidedInteraction) -> SocraticBatch:

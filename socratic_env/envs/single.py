@@ -8,18 +8,16 @@ import gymnasium as gym
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.observation import observe
 from socratic_env.engine.session import Session, check_options
 from socratic_env.envs.spaces import text_space
 from socratic_env.errors import unknown
-from socratic_env.protocols import TeachingProtocol
-from socratic_env.questions import Exclude, Questions, load_questions
+from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
-from socratic_env.teachers import TeacherSpec
 from socratic_env.types import Question, Usage
-from socratic_env.verifiers import Verifier
 
 RENDER_MODES = ("ansi", "human")
 
@@ -83,35 +81,19 @@ class SocraticEnv(gym.Env[str, str]):
 
     def __init__(
         self,
-        questions: Questions = "procedural",
-        domain: str | None = None,
-        split: str = "train",
-        exclude: Exclude = None,
-        teacher: TeacherSpec = "rule",
-        protocol: str | TeachingProtocol = "paper",
-        verifier: str | Verifier | None = None,
-        max_attempts: int = 2,
-        reward: str = "decay",
+        *,
         tracker: BatchStatistics | None = None,
-        on_teacher_failure: str = "truncate",
-        max_context_chars: int | None = None,
         render_mode: str | None = None,
+        **arguments: Any,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise unknown("render_mode", render_mode, RENDER_MODES)
         self.render_mode = render_mode
         self.observation_space = text_space()
         self.action_space = text_space()
-        self.questions = load_questions(questions, domain, split, exclude)
-        self.interaction = GuidedInteraction(
-            teacher=teacher,
-            protocol=protocol,
-            verifier=verifier,
-            max_attempts=max_attempts,
-            reward=reward,
-            on_teacher_failure=on_teacher_failure,
-            max_context_chars=max_context_chars,
-        )
+        given = EnvArguments.of(arguments, beside=("tracker", "render_mode"))
+        self.questions = load_questions(given.questions, given.domain, given.split, given.exclude)
+        self.interaction = GuidedInteraction(given)
         self.interaction.teacher.check(self.questions[0])
         self._session = Session(self.interaction, self.questions, tracker)
 

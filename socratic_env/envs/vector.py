@@ -11,17 +11,15 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.envs.spaces import text_space
 from socratic_env.errors import ActionError, ConfigurationError, StepError, TrackerError, check_count, unknown
-from socratic_env.protocols import TeachingProtocol
-from socratic_env.questions import Exclude, Questions, load_questions
+from socratic_env.questions import load_questions
 from socratic_env.rewards import SMALL_BATCH, BatchStatistics
-from socratic_env.teachers import TeacherSpec
 from socratic_env.types import Episode, Usage
-from socratic_env.verifiers import Verifier
 
 _DTYPES = {"attempt": np.int64, "correct": np.bool_}
 
@@ -50,19 +48,10 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         self,
         num_envs: int = 1,
         rollouts_per_question: int = 1,
-        questions: Questions = "procedural",
-        domain: str | None = None,
-        split: str = "train",
-        exclude: Exclude = None,
-        teacher: TeacherSpec = "rule",
-        protocol: str | TeachingProtocol = "paper",
-        verifier: str | Verifier | None = None,
-        max_attempts: int = 2,
-        reward: str = "decay",
+        *,
         tracker: BatchStatistics | None = None,
-        on_teacher_failure: str = "truncate",
-        max_context_chars: int | None = None,
         render_mode: str | None = None,
+        **arguments: Any,
     ) -> None:
         for name, value in (("num_envs", num_envs), ("rollouts_per_question", rollouts_per_question)):
             check_count(name, value)
@@ -83,18 +72,11 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         self.single_observation_space = self.single_action_space = text_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.questions = load_questions(questions, domain, split, exclude)
-        self.interaction = GuidedInteraction(
-            teacher=teacher,
-            protocol=protocol,
-            verifier=verifier,
-            max_attempts=max_attempts,
-            reward=reward,
-            on_teacher_failure=on_teacher_failure,
-            max_context_chars=max_context_chars,
-        )
+        given = EnvArguments.of(arguments, beside=("num_envs", "rollouts_per_question"))
+        self.questions = load_questions(given.questions, given.domain, given.split, given.exclude)
+        self.interaction = GuidedInteraction(given)
         self.interaction.teacher.check(self.questions[0])
-        if self.interaction.decays and max_attempts > 1 and num_envs < SMALL_BATCH:
+        if self.interaction.decays and given.max_attempts > 1 and num_envs < SMALL_BATCH:
             warnings.warn(
                 f"a batch of {num_envs} episodes is small for reward decay: mu_1 is often 0, and then "
                 f"no corrected attempt earns anything; use at least {SMALL_BATCH} rows",

@@ -13,6 +13,7 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from socratic_env.dialogue import messages
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.errors import ConfigurationError, check_seed
@@ -95,7 +96,9 @@ async def run_variant(
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Run:
     """All episodes of one variant; `on_step` is told how many rows each step has ended."""
-    interaction = GuidedInteraction(teacher=teacher, protocol=variant, max_attempts=max_attempts)
+    interaction = GuidedInteraction(
+        EnvArguments(teacher=teacher, protocol=variant, max_attempts=max_attempts)
+    )
     rows = [question for question in questions for _ in range(rollouts)]
     before, started, waited = student.usage, time.perf_counter(), 0.0
     try:

@@ -11,18 +11,17 @@ from pettingzoo import AECEnv  # type: ignore[import-untyped]
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.interaction import Interaction
 from socratic_env.engine.session import RESET_OPTIONS, Session
 from socratic_env.envs.single import RENDER_MODES
 from socratic_env.envs.spaces import text_space
 from socratic_env.errors import StepError, unknown
 from socratic_env.multi_agent.turns import STUDENT, TEACHER, TwoAgentSession
-from socratic_env.protocols import TeachingProtocol
-from socratic_env.questions import Exclude, Questions, load_questions
+from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
 from socratic_env.teachers import TeacherRequest
 from socratic_env.types import Guidance, Question, Usage
-from socratic_env.verifiers import Verifier
 
 Observation: TypeAlias = dict[str, Any]
 Action: TypeAlias = "str | Guidance | None"
@@ -86,32 +85,21 @@ class SocraticAECEnv(AECEnv):
 
     def __init__(
         self,
-        questions: Questions = "procedural",
-        domain: str | None = None,
-        split: str = "train",
-        exclude: Exclude = None,
-        protocol: str | TeachingProtocol = "paper",
-        verifier: str | Verifier | None = None,
-        max_attempts: int = 2,
-        reward: str = "decay",
-        tracker: BatchStatistics | None = None,
-        max_context_chars: int | None = None,
+        *,
         leak_penalty: float = 1.0,
         teacher_baseline: bool = False,
+        tracker: BatchStatistics | None = None,
         render_mode: str | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__()
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise unknown("render_mode", render_mode, RENDER_MODES)
         self.render_mode = render_mode
-        self.interaction = Interaction(
-            protocol=protocol,
-            verifier=verifier,
-            max_attempts=max_attempts,
-            reward=reward,
-            max_context_chars=max_context_chars,
-        )
-        self.questions = load_questions(questions, domain, split, exclude)
+        own = ("leak_penalty", "teacher_baseline", "tracker", "render_mode")
+        given = EnvArguments.of(arguments, without=("teacher", "on_teacher_failure"), beside=own)
+        self.interaction = Interaction(given)
+        self.questions = load_questions(given.questions, given.domain, given.split, given.exclude)
         session = Session(self.interaction, self.questions, tracker)
         self._session = TwoAgentSession(session, leak_penalty, teacher_baseline)
         self._generator = gym.utils.seeding.np_random(None)[0]
