@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from socratic_env.errors import unknown
+from socratic_env.plugins import attribute
 from socratic_env.rewards import EPSILON, whitened
 
 Array = NDArray[np.float64]
@@ -148,8 +150,29 @@ ESTIMATORS: Mapping[str, Callable[[Attempts], Array]] = {
 }
 """Estimators that a run can select by name."""
 
+BY_QUESTION = frozenset(
+    {
+        "reinforce++-baseline",
+        "grpo",
+        "grpo-no-std",
+        "reinforce++-baseline-tokens",
+        "reinforce++-baseline-trajectory",
+    }
+)
+"""Those that compare the attempts on a question with each other."""
+
 OF_EPISODES = frozenset({"grpo", "grpo-no-std", "reinforce++-baseline-trajectory"})
 """Those that go by the returns of episodes, whatever an attempt is credited with."""
+
+
+def estimator_of(name: str) -> Callable[[Attempts], Array]:
+    """The estimator of a name, or of module:function. Raises ConfigurationError if there is none."""
+    if ":" in name:
+        found: Callable[[Attempts], Array] = attribute("estimator", name)
+        return found
+    if name not in ESTIMATORS:
+        raise unknown("estimator", name, [*ESTIMATORS, "module:function"])
+    return ESTIMATORS[name]
 
 
 def _array(values: ArrayLike) -> Array:

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import tyro
 
-from agents.advantages import ESTIMATORS, OF_EPISODES
+from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
 from agents.options import VLLM, Distillation, PolicyLoss, TinyStudent, WarmStart
 from agents.settings import check_ranges, flat, from_plain, group, setting
-from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class TrainConfig:
     """What an attempt is credited with: its own reward (eq 15), or the return of its episode (eq 14);
     for algorithm socratic, and estimators that do not go by the returns of episodes anyway."""
     estimator: str | None = None
-    """Advantage estimator by its name in agents/advantages.py; None: the algorithm's own (sdpo has
-    none)."""
+    """Advantage estimator by its name in agents/advantages.py, or module:function; None: the algorithm's own
+    (sdpo has none)."""
     student: str = "tiny"
     """"tiny": made and warm-started here; "smollm2": SmolLM2-135M-Instruct from its Python package, with a
     warm start; else a local folder in transformers' format."""
@@ -112,6 +112,15 @@ class TrainConfig:
     history_tokens: int | None = setting(None, at_least=2)
     """Most tokens of a wrong answer that the next prompt repeats, half from its beginning and half from
     its end; None: all."""
+    loss_function: Annotated[str | None, tyro.conf.arg(name="loss")] = None
+    """Loss by its name in agents/learning/objectives.py, or module:function; None: the algorithm's own."""
+    internalise: float = setting(0.0, at_least=0)
+    """Coefficient c of a term beyond the paper: -(c / Z) r log pi(y | question alone) for every corrected
+    attempt y with its decayed reward r, Z the mini-batch's response tokens; 0: none, 1: what worked best."""
+    mask_cut: bool = False
+    """Leave responses that were cut at their longest length out of the loss."""
+    drop_uniform_groups: bool = False
+    """Leave out questions whose attempts all earned the same; for estimators that work by question."""
     loss: PolicyLoss = group(PolicyLoss)
     """The policy loss."""
     distillation: Distillation = group(Distillation)
@@ -153,8 +162,8 @@ class TrainConfig:
                 f"max_response_tokens={self.max_response_tokens}"
             )
         self._check_servers()
-        if self.estimator is not None and self.estimator not in ESTIMATORS:
-            raise unknown("estimator", self.estimator, ESTIMATORS)
+        if self.estimator is not None:
+            estimator_of(self.estimator)
         self._check_effect()
 
     def _check_effect(self) -> None:
@@ -170,6 +179,16 @@ class TrainConfig:
                 "estimator",
                 self.algorithm == "sdpo" and self.estimator is not None,
                 "algorithm 'sdpo' has no advantages",
+            ),
+            (
+                "drop_uniform_groups",
+                self.drop_uniform_groups and self.estimator_name in {*ESTIMATORS} - BY_QUESTION,
+                f"estimator {self.estimator_name!r} does not compare the attempts on a question",
+            ),
+            (
+                "internalise",
+                bool(self.internalise) and (alone or self.max_attempts == 1),
+                "no attempt is a corrected one",
             ),
             (
                 "credit",
@@ -201,6 +220,11 @@ class TrainConfig:
                 )
         if len(set(self.servers)) < len(self.servers):
             raise ConfigurationError(f"servers {list(self.servers)} name one server twice")
+
+    @property
+    def loss_name(self) -> str:
+        """The loss of this run."""
+        return self.loss_function or ("sdpo" if self.algorithm == "sdpo" else "policy")
 
     @property
     def estimator_name(self) -> str:

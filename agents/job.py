@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.config import TrainConfig
-from agents.learning import processes as parallel
+from agents.learning import processes
 from agents.learning.learner import Learner
 from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes
@@ -40,7 +40,7 @@ def work(
     """
     transformers.utils.logging.disable_progress_bar()
     try:
-        device = parallel.start()
+        device = processes.start()
         start = None if environments is None else prepare(config, before, environments, device, console)
     except (SocraticError, OSError) as error:
         return fail(console, error, 2)
@@ -51,7 +51,7 @@ def work(
             run(config, environments, start, device, console)
     except (SocraticError, OSError) as error:
         return fail(console, error, 1)
-    parallel.stop()
+    processes.stop()
     return 0
 
 
@@ -63,8 +63,8 @@ def fail(console: Console, error: Exception, status: int) -> int:
 
 def follow(config: TrainConfig, device: torch.device) -> None:
     """What the processes of torchrun but the first do: their share of the learning."""
-    model, tokenizer = load_student(parallel.shared(), config.attention)
-    parallel.follow(Learner(model.to(device), tokenizer.pad_token_id, config))
+    model, tokenizer = load_student(processes.broadcast(), config.attention)
+    processes.follow(Learner(model.to(device), tokenizer.pad_token_id, config))
 
 
 def run(
@@ -85,10 +85,10 @@ def run(
             model = model.to(device)
             if distance is not None:
                 distance = replace(distance, student=model, teacher=distance.teacher.to(device))
-        parallel.shared(start.folder)
+        processes.broadcast(start.folder)
         chat = Chat(tokenizer, config.history_tokens)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
-        learner = parallel.led(Learner(model, tokenizer.pad_token_id, config))
+        learner = processes.leading(Learner(model, tokenizer.pad_token_id, config))
         first = start.step
         if start.place is not None:
             place = start.place
@@ -115,7 +115,7 @@ def run(
                 show(progress.console, step, evaluator(step))
                 place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
                 write_report(log.folder)
-    parallel.dismiss()
+    processes.release_followers()
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
     console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)

@@ -44,6 +44,14 @@ DEFINITIONS: Mapping[str, str] = {
     "tokens_per_second_sampled": "Response tokens sampled per second of rollout, the teacher's time in it.",
     "tokens_per_second_trained": "Trained tokens, prompts included, per second of update.",
     # learner.py
+    "minibatches_skipped": "Mini-batches that made no optimizer step, since all their advantages are 0.",
+    "uniform_groups_dropped": "Questions left out of the update, since all attempts on them earned the same.",
+    "internalised": "Share of the rows of an update that are corrections behind the question alone.",
+    "internalise_loss": "The internalisation term of the loss, mean over the optimizer steps.",
+    "internalise_logp_before": "Mean logp of the corrections' tokens behind the question alone, before the "
+    "update, in nats.",
+    "internalise_logp_after": "Mean logp of the corrections' tokens behind the question alone, after the "
+    "update, in nats.",
     "loss": "The loss that is minimised, mean over the optimizer steps.",
     "grad_norm": "Norm of the gradient before it is clipped, mean over the optimizer steps.",
     "lr": "Learning rate after the last optimizer step.",

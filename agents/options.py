@@ -51,6 +51,8 @@ class PolicyLoss:
     """Bound of the loss for negative advantages, such as 3 (None: unbounded)."""
     rollout_is_clip: float | None = setting(2.0, above=0)
     """Truncation of the importance weight between sampler and learner (None: no weight)."""
+    rollout_is: Literal["token", "sequence"] = "token"
+    """Whether that weight is of a token, or of a whole attempt."""
     aggregation: Literal["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "constant"] = setting(
         "token-mean"
     )
@@ -58,6 +60,10 @@ class PolicyLoss:
     constant (their sum over `constant`)."""
     constant: float = setting(1024.0, above=0)
     """Divisor of the constant aggregation, in tokens."""
+    entropy: float = setting(0.0, at_least=0)
+    """Coefficient of an entropy bonus (the paper has none)."""
+    kl: float = setting(0.0, at_least=0)
+    """Coefficient of the KL divergence from the model that the run began with (the paper has none)."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def rollout(
             correct=episodes[row].attempts[k - 1].verdict.correct,
             reward=episodes[row].rewards[k - 1],
             cached_tokens=completion.cached_tokens,
+            finished=completion.finished,
         )
         for (row, k), (prompt, completion) in sorted(made.items())
     ]

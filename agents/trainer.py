@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from agents.advantages import ESTIMATORS, Attempts, episode_returns
+from agents.advantages import Attempts, episode_returns, estimator_of
 from agents.config import TrainConfig
 from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.samples import RolloutBatch, Sample, Sampling
@@ -93,10 +93,28 @@ def learn(batch: RolloutBatch, learner: Learner, chat: Chat, config: TrainConfig
             for s, solution in zip(batch.samples, shown, strict=True)
         ]
         return learner.distil(batch.samples, prompts) if any(prompts) else {}
-    advantages_N = advantages_of(batch.samples, config)
-    if not advantages_N.any():
+    samples = list(batch.samples)
+    if config.drop_uniform_groups:
+        samples = without_uniform_groups(samples)
+    advantages_B = advantages_of(samples, config)
+    if not advantages_B.any():
         return {}
-    return learner.update(batch.samples, advantages_N) | advantage_metrics(batch.samples, advantages_N)
+    found = learner.update(samples, advantages_B)
+    dropped = {"uniform_groups_dropped": float(len(groups_of(batch.samples)) - len(groups_of(samples)))}
+    return found and found | advantage_metrics(samples, advantages_B) | dropped
+
+
+def without_uniform_groups(samples: Sequence[Sample]) -> list[Sample]:
+    """The attempts on questions whose attempts did not all earn the same."""
+    rewards: dict[int, set[float]] = {}
+    for sample in samples:
+        rewards.setdefault(sample.group, set()).add(sample.reward)
+    return [sample for sample in samples if len(rewards[sample.group]) > 1]
+
+
+def groups_of(samples: Sequence[Sample]) -> set[int]:
+    """The questions that attempts are on."""
+    return {sample.group for sample in samples}
 
 
 def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
@@ -106,7 +124,7 @@ def advantages_of(samples: Sequence[Sample], config: TrainConfig) -> np.ndarray:
     rewards = np.array([sample.reward for sample in samples])
     episodes = np.array([sample.row for sample in samples])
     credited = episode_returns(rewards, episodes) if config.credit == "trajectory" else rewards
-    return ESTIMATORS[config.estimator_name](
+    return estimator_of(config.estimator_name)(
         Attempts(
             rewards_N=rewards,
             values_N=credited,

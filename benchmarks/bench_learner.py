@@ -87,7 +87,7 @@ def make_model(options: argparse.Namespace, tokenizer: Any) -> Any:
 
 
 def tokens_and_padding(samples: Sequence[Sample], config: TrainConfig) -> tuple[int, float]:
-    rows = chains(samples, range(len(samples)))
+    rows = chains(samples)
     lengths = [len(samples[c[-1]].prompt) + len(samples[c[-1]].response) for c in rows]
     groups = micro_batches(lengths, config.micro_batch_tokens, config.packing)
     passed = sum(lengths) if config.packing else sum(len(g) * max(lengths[i] for i in g) for g in groups)

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from agents.learning import rows as row_module
 from agents.learning.learner import Learner, NonFiniteError
-from agents.learning.rows import Row, Scorer, chains, micro_batches, packed, padded, token_statistics
+from agents.learning.rows import Rows, Scorer, chains, logps_of, micro_batches, statistics
 from agents.learning.samples import Sample
 from agents.metrics import definition
 from agents.options import Distillation
@@ -33,13 +34,15 @@ def samples(count=8, seed=0):
     return made
 
 
+def rows_of(given, packed=False):
+    return Rows.of([s.prompt for s in given], [s.response for s in given], pad=0, packed=packed)
+
+
 def with_own_logps(model, given):
     """The same samples with the model's own log-probabilities as the sampler's."""
     made = []
     for sample in given:
-        batch = padded([Row.of(sample.prompt, sample.response)], pad=0)
-        with torch.no_grad():
-            made.append(replace(sample, logps=token_statistics(model.eval(), batch, 1.0)[0].tolist()))
+        made.append(replace(sample, logps=logps_of(model.eval(), rows_of([sample])).tolist()))
     return made
 
 
@@ -47,9 +50,8 @@ def test_log_probabilities_are_those_of_single_unpadded_rows(tiny_student):
     model, _, _ = tiny_student
     given = samples()
     with torch.no_grad():
-        together, entropies = token_statistics(
-            model.eval(), padded([Row.of(s.prompt, s.response) for s in given], pad=0), 0.7
-        )
+        read = partial(statistics, temperature=0.7)
+        together, entropies = Scorer(model.eval())(rows_of(given), read)
         expected = []
         for sample in given:
             logits = model(torch.tensor([sample.prompt + sample.response])).logits[0].float() / 0.7
@@ -125,15 +127,33 @@ def same_gradients(one, other, tolerance=2e-6):
 
 def test_attempts_that_extend_each_other_share_a_row_and_others_do_not():
     given = dialogues()
-    assert [len(chain) for chain in chains(given, range(len(given)))] == [1, 2, 3, 1, 2, 3]
-    assert chains(given, [5, 3]) == [[3, 5]]  # attempts 1 and 3: the last holds both
+    assert [len(chain) for chain in chains(given)] == [1, 2, 3, 1, 2, 3]
+    assert chains([given[5], given[3]]) == [[1, 0]]  # attempts 1 and 3: the last holds both
     cut = [replace(s, prompt=s.prompt[1:]) if s.attempt == 2 else s for s in given]
-    assert all(len(chain) == 1 for chain in chains(cut, range(len(given))))
-    row = Row.of_attempts(given[1:3])
+    assert all(len(chain) == 1 for chain in chains(cut))
+    rows = Rows.of_attempts(given[1:3], pad=0)
     first, second = given[1:3]
-    assert row.ids == second.prompt + second.response
-    assert [t for t in row.targets if t >= 0] == first.response + second.response
-    assert row.targets[len(first.prompt) + len(first.response)] == row_module.IGNORED
+    assert rows.ids_RT.tolist() == [second.prompt + second.response]
+    assert rows.targets_N.tolist() == first.response + second.response
+    assert rows.attempt_N.tolist() == [0] * len(first.response) + [1] * len(second.response)
+    assert rows.logps_rollout_N.tolist() == pytest.approx(first.logps + second.logps)
+    assert not rows.predicts_RT[0, len(first.prompt) + len(first.response)]
+
+
+def test_selected_rows_are_those_rows():
+    given = dialogues()
+    rows = Rows.of_attempts(given, pad=0)
+    rows = replace(rows, advantages_N=rows.attempt_N.float())
+    chosen = torch.tensor([4, 1])
+    part, members = rows.select(chosen), [chains(given)[i] for i in (1, 4)]
+    whole = Rows.of_attempts([given[i] for chain in members for i in chain], pad=0)
+    for name in ("ids_RT", "lengths_R", "predicts_RT", "group_R", "row_N", "targets_N", "logps_rollout_N"):
+        assert getattr(part, name).tolist() == getattr(whole, name).tolist(), name
+    owners = [float(i) for chain in members for i in chain for _ in given[i].response]
+    assert part.advantages_N.tolist() == owners
+    kept = rows.with_targets(rows.attempt_N % 2 == 0)
+    assert kept.targets_N.tolist() == [t for i, s in enumerate(given) if i % 2 == 0 for t in s.response]
+    assert int(kept.predicts_RT.sum()) == len(kept.targets_N)
 
 
 @pytest.mark.parametrize("packing", [False, True])
@@ -174,16 +194,13 @@ def test_ratios_of_learner_and_sampler_are_counted_token_by_token(tiny_student, 
 
 
 def test_packed_rows_have_no_padding_and_do_not_see_each_other(tiny_student):
-    rows = [Row.of(s.prompt, s.response) for s in samples()]
-    batch = packed(rows)
-    assert batch.ids_BT.shape == (1, sum(len(row.ids) for row in rows))
-    with torch.no_grad():
-        one, _ = token_statistics(tiny_student[0].eval(), batch, 1.0)
-        other, _ = token_statistics(tiny_student[0].eval(), padded(rows, pad=0), 1.0)
+    one = logps_of(tiny_student[0].eval(), rows_of(samples(), packed=True))
+    other = logps_of(tiny_student[0].eval(), rows_of(samples()))
     torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
-    groups = micro_batches([len(row.ids) for row in rows], 60, packing=True)
+    lengths = rows_of(samples()).sizes
+    groups = micro_batches(lengths, 60, packing=True)
     assert sorted(i for group in groups for i in group) == list(range(8))
-    assert all(sum(len(rows[i].ids) for i in group) <= 60 for group in groups)
+    assert all(sum(lengths[i] for i in group) <= 60 for group in groups)
 
 
 @pytest.mark.parametrize("setting", [{"gradient_checkpointing": True}, {"dtype": "bfloat16"}])
@@ -225,7 +242,7 @@ def distilled(model, questions_per_minibatch=32, **settings):
     given = samples()
     prompts = [sample.prompt[::-1] * 3 if i % 4 else None for i, sample in enumerate(given)]
     metrics = learner.distil(given, prompts)
-    states = (dict(scorer.named_parameters()) for scorer in (learner.scorer, learner.self_teacher))
+    states = (dict(scorer.named_parameters()) for scorer in (learner.scorer, learner.fixed))
     return metrics, *states
 
 
@@ -248,9 +265,14 @@ def test_self_distillation_reads_a_large_vocabulary_in_parts(tiny_student, monke
 
 @pytest.mark.parametrize("packing", [False, True])
 def test_the_self_teachers_longer_rows_fit_the_budget_too(tiny_student, monkeypatch, packing):
-    sizes, score = [], Learner._score
+    sizes, forward = [], Learner._forward
     monkeypatch.setattr(
-        Learner, "_score", lambda self, *of: sizes.append(of[1].ids_BT.numel()) or score(self, *of)
+        Learner,
+        "_forward",
+        lambda self, scorer, rows, read: (
+            sizes.append(sum(rows.sizes) if packing else rows.ids_RT.numel())
+            or forward(self, scorer, rows, read)
+        ),
     )
     distilled(tiny_student[0], micro_batch_tokens=100, packing=packing)
     assert max(sizes) <= 100
@@ -282,14 +304,8 @@ def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_s
     # A plain model with the exported weights says what the adapted one says.
     plain = copy.deepcopy(tiny_student[0])
     plain.load_state_dict(exported, strict=False)
-    batch = padded([Row.of(s.prompt, s.response) for s in given], pad=0)
-    with torch.no_grad():
-        for one, other in zip(
-            token_statistics(model.eval(), batch, 1.0),
-            token_statistics(plain.eval(), batch, 1.0),
-            strict=True,
-        ):
-            torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    one, other = (logps_of(each.eval(), rows_of(given)) for each in (model, plain))
+    torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
     # A new learner with the state goes on as the old one.
     place = save_checkpoint(tmp_path, 1, model, tiny_student[1], learner)
     twin = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=learner.config)
@@ -302,9 +318,9 @@ def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_s
 
 def test_prompt_tokens_get_no_direct_gradient(tiny_student):
     """Teacher tokens stand in prompts only: no position before the response predicts a target."""
-    batch = padded([Row.of([1, 2, 3, 4], [5, 6])], pad=0)
-    assert batch.predicts_BT.tolist() == [[False, False, False, True, True, False]]
-    assert batch.targets_N.tolist() == [5, 6]
+    rows = Rows.of([[1, 2, 3, 4]], [[5, 6]], pad=0)
+    assert rows.predicts_RT.tolist() == [[False, False, False, True, True, False]]
+    assert rows.targets_N.tolist() == [5, 6]
 
 
 def test_an_update_raises_what_earned_and_lowers_what_did_not(tiny_student):
@@ -326,3 +342,116 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny_student):
     learner = Learner(model, pad=0, config=CONFIG)
     with pytest.raises(NonFiniteError, match=r"loss is nan; lower the learning rate"):
         learner.update(samples(), np.full(8, np.nan))
+
+
+def parameters_of(learner):
+    return torch.cat([p.detach().flatten() for p in learner.model.parameters()])
+
+
+def test_a_minibatch_without_advantages_makes_no_step(tiny_student):
+    """Two questions, each a mini-batch: all attempts on the second one earned the same."""
+    given = with_own_logps(tiny_student[0], samples())
+    config = replace(CONFIG, questions_per_minibatch=1, lr=1e-2)
+    whole, first = (Learner(copy.deepcopy(tiny_student[0]), pad=0, config=config) for _ in range(2))
+    metrics = whole.update(given, np.array([1.0, -1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0]))
+    alone = first.update(given[:4], np.array([1.0, -1.0, 1.0, -1.0]))
+    assert torch.equal(parameters_of(whole), parameters_of(first)), "neither momentum nor weight decay moved"
+    assert metrics["minibatches_skipped"] == 1
+    assert alone["minibatches_skipped"] == 0
+    assert metrics["grad_norm"] == pytest.approx(alone["grad_norm"])
+    assert whole.schedule.last_epoch == first.schedule.last_epoch
+    before = parameters_of(whole)
+    assert whole.update(given, np.zeros(8)) == {}
+    assert torch.equal(parameters_of(whole), before)
+
+
+def test_responses_that_were_cut_can_be_masked(tiny_student):
+    given = with_own_logps(tiny_student[0], samples())
+    cut = [replace(s, finished=i % 3 != 0) for i, s in enumerate(given)]
+    advantages = np.linspace(-1, 1, len(given))
+    ended = [i for i, sample in enumerate(cut) if sample.finished]
+    masked, left_out, unmasked = (
+        Learner(copy.deepcopy(tiny_student[0]), pad=0, config=replace(CONFIG, lr=1e-2, mask_cut=mask))
+        for mask in (True, False, False)
+    )
+    masked.update(cut, advantages)
+    left_out.update([cut[i] for i in ended], advantages[ended])
+    unmasked.update(cut, advantages)
+    torch.testing.assert_close(parameters_of(masked), parameters_of(left_out), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(parameters_of(masked), parameters_of(unmasked), atol=1e-4)
+
+
+def test_the_internalisation_term_is_what_it_says(tiny_student):
+    """Against the loss written out: -(c / Z) sum over corrections of r log pi(response | first prompt)."""
+    model, given = tiny_student[0], dialogues()
+    given = [replace(s, correct=s.attempt > 1 and s.row % 2 == 1, reward=0.25 * s.attempt) for s in given]
+    corrected = [s for s in given if s.correct]
+    assert corrected
+    config = replace(CONFIG, internalise=0.5, questions_per_minibatch=1000, questions_per_step=1000, lr=0.0)
+    twin = copy.deepcopy(model)
+    learner = Learner(twin, pad=0, config=config)
+    learner.optimizer.step = lambda: None
+    metrics = learner.update(with_own_logps_of(twin, given), np.full(len(given), 1e-9))
+    first = {s.row: s.prompt for s in given if s.attempt == 1}
+    tokens, expected = sum(len(s.response) for s in given), 0.0
+    for sample in corrected:
+        logps = logps_of(model.eval(), rows_of([replace(sample, prompt=first[sample.row])]))
+        expected -= 0.5 / tokens * sample.reward * float(logps.sum())
+    assert metrics["internalise_loss"] == pytest.approx(expected, rel=1e-4)
+    assert metrics["loss"] == pytest.approx(expected, rel=1e-3)
+    assert metrics["internalised"] == len(corrected) / (len(corrected) + 6)
+    assert metrics["internalise_logp_before"] == pytest.approx(metrics["internalise_logp_after"])
+
+
+def with_own_logps_of(model, given):
+    """Of attempts that share rows: each attempt's tokens behind its own prompt."""
+    return [replace(s, logps=logps_of(model.eval(), rows_of([s])).tolist()) for s in given]
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_internalisation_raises_corrections_for_the_question_alone(tiny_student, packing):
+    given = with_own_logps_of(tiny_student[0], dialogues())
+    given = [replace(s, correct=s.attempt > 1, reward=float(s.attempt > 1)) for s in given]
+    config = replace(CONFIG, internalise=1.0, lr=1e-3, packing=packing)
+    metrics = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=config).update(
+        given, np.zeros(len(given))
+    )
+    assert metrics["internalise_logp_after"] > metrics["internalise_logp_before"]
+
+
+@pytest.mark.parametrize(("setting", "sign"), [({"entropy": 1.0}, 1), ({"kl": 100.0}, 0)])
+def test_terms_of_the_loss_pull_as_they_say(tiny_student, setting, sign):
+    """An entropy bonus widens the policy; a heavy KL term keeps it where the run began."""
+    given = with_own_logps(tiny_student[0], samples())
+    advantages = np.array([1.0, -1.0] * 4)
+    moved = {}
+    for name, extra in (("plain", {}), ("term", setting)):
+        config = replace(CONFIG, lr=1e-3, loss=replace(CONFIG.loss, **extra))
+        learner = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=config)
+        for _ in range(4):
+            metrics = learner.update(given, advantages)
+        start = torch.cat([p.flatten() for p in tiny_student[0].parameters()])
+        moved[name] = metrics["entropy"], float((parameters_of(learner) - start).norm())
+    assert (moved["term"][0] > moved["plain"][0]) if sign else (moved["term"][1] < moved["plain"][1])
+
+
+def test_a_loss_of_ones_own_is_named_by_its_module(tiny_student, tmp_path, monkeypatch):
+    (tmp_path / "my_loss.py").write_text(
+        "from functools import partial\n"
+        "from agents.learning.rows import log_probabilities\n"
+        "def likelihood(models, rows, config):\n"
+        "    (logps_N,) = models.student(rows, partial(log_probabilities, temperature=1.0))\n"
+        "    return -rows.advantages_N * logps_N, logps_N\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    given = with_own_logps(tiny_student[0], samples())
+    config = replace(CONFIG, loss_function="my_loss:likelihood")
+    metrics = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=config).update(given, np.ones(8))
+    tokens = [logp for sample in given for logp in sample.logps]
+    assert metrics["loss"] == pytest.approx(-np.mean(tokens), rel=0.2)
+    for wrong, says in (
+        ("my_loss:nothing", "my_loss has no nothing"),
+        ("hinge", "unknown loss 'hinge'"),
+    ):
+        with pytest.raises(ConfigurationError, match=says):
+            Learner(tiny_student[0], pad=0, config=replace(CONFIG, loss_function=wrong))

@@ -31,12 +31,13 @@ def test_sequence_importance_weights():
     golden = GOLDEN["tis_sequence"]
     row = torch.tensor(golden["log_ratios"], dtype=torch.float64)
     old = torch.cat([row, torch.tensor([-0.5, 0.2, 30.0], dtype=torch.float64)])
-    weights = sequence_importance_weights(old, torch.zeros_like(old), [3, 2, 1], clip=2.0)
+    attempts = torch.tensor([0] * 3 + [1] * 2 + [2])
+    weights = sequence_importance_weights(old, torch.zeros_like(old), attempts, clip=2.0)[[0, 3, 5]]
     assert weights[0].item() == pytest.approx(golden["weight"])
     assert weights[1].item() == pytest.approx(math.exp(-0.3))
     assert weights[2].item() == 2.0
-    unclipped = sequence_importance_weights(old, torch.zeros_like(old), [3, 2, 1], clip=math.inf)
-    assert unclipped.tolist() == pytest.approx([math.exp(0.7), math.exp(-0.3), math.exp(20.0)])
+    unclipped = sequence_importance_weights(old, torch.zeros_like(old), attempts, clip=math.inf)
+    assert unclipped[[0, 3, 5]].tolist() == pytest.approx([math.exp(0.7), math.exp(-0.3), math.exp(20.0)])
 
 
 @pytest.mark.parametrize("row", GOLDEN["ppo_clip_higher_dual"]["rows"], ids=str)
@@ -93,6 +94,7 @@ def test_only_the_new_log_probabilities_carry_a_gradient():
 def test_golden_aggregations(aggregation, name):
     golden = GOLDEN["loss_aggregation"]
     rows = golden["token_losses"]
-    weights = token_weights([len(row) for row in rows], PolicyLoss(aggregation=aggregation, constant=8.0))
-    total = sum(weight * sum(row) for weight, row in zip(weights, rows, strict=True))
-    assert total == pytest.approx(golden[name], abs=1e-12)
+    attempts = torch.tensor([i for i, row in enumerate(rows) for _ in row])
+    weights = token_weights(attempts, PolicyLoss(aggregation=aggregation, constant=8.0))
+    losses = torch.tensor([loss for row in rows for loss in row])
+    assert float((weights * losses).sum()) == pytest.approx(golden[name], rel=1e-6)

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 import torch
 
-from agents.learning.rows import Row, padded, token_statistics
+from agents.learning.rows import Rows, logps_of
 from agents.learning.samples import Sampling
 from agents.options import VLLM
 from agents.policies.server_policy import connect
@@ -28,9 +28,8 @@ def prompts_of(tokenizer, count=48):
 
 def mismatch(model, prompts, completions, temperature=1.0):
     """|logp of the sampler - logp of the learner| for each sampled token."""
-    rows = [Row.of(p, c.ids) for p, c in zip(prompts, completions, strict=True)]
-    with torch.no_grad():
-        logps, _ = token_statistics(model.eval(), padded(rows, pad=0), temperature)
+    rows = Rows.of(prompts, [c.ids for c in completions], pad=0)
+    logps = logps_of(model.eval(), rows, temperature)
     return (logps - torch.tensor([x for c in completions for x in c.logps])).abs()
 
 

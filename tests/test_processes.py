@@ -12,12 +12,12 @@ import time
 from datetime import timedelta
 from torch.distributed import distributed_c10d
 distributed_c10d.default_pg_timeout = timedelta(seconds=1)  # half an hour for gloo, ten minutes for NCCL
-from agents.learning import processes as parallel
-parallel.start()
-if parallel.rank() == 0:
+from agents.learning import processes
+processes.start()
+if processes.rank() == 0:
     time.sleep(3)
-print("said", parallel.shared("the weather" if parallel.rank() == 0 else None))
-parallel.stop()
+print("said", processes.broadcast("the weather" if processes.rank() == 0 else None))
+processes.stop()
 """
 
 

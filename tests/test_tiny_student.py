@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from agents.learning.rows import IGNORED
 from agents.options import WarmStart
 from agents.warm_start.tiny import Beliefs, training_row, worked_dialogues
 from socratic_env import dialogue as rules_of
@@ -60,13 +59,13 @@ def test_training_rows_are_what_a_rollout_would_see(tiny_student):
     _, tokenizer, _ = tiny_student
     beliefs = Beliefs([q.subtask for q in QUESTIONS], WarmStart(), seed=0)
     for dialogue in worked_dialogues(QUESTIONS[:40], beliefs, 0.5, random.Random(0)):
-        row = training_row(tokenizer, dialogue)
+        ids, targets = training_row(tokenizer, dialogue)
         messages = rules_of.messages(dialogue)
         whole = tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
-        assert row.ids == whole
-        own = [i for i, target in zip(row.ids, row.targets, strict=True) if target != IGNORED]
+        assert ids == whole
+        own = [token for token, target in zip(ids, targets, strict=True) if target]
         text = "".join(m["content"] + "<|im_end|>" for m in messages if m["role"] == "assistant")
         assert tokenizer.decode(own) == text
         prompt = Chat(tokenizer).prompt(messages[:1])
-        assert row.ids[: len(prompt)] == prompt
-        assert all(target == IGNORED for target in row.targets[: len(prompt)])
+        assert ids[: len(prompt)] == prompt
+        assert not any(targets[: len(prompt)])

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.learning.rows import Row, Scorer, micro_batches, padded
+from agents.learning.rows import Rows, Scorer, micro_batches
 from agents.learning.samples import Sample
 from socratic_env.errors import ConfigurationError
 
@@ -111,8 +111,8 @@ class TeacherDistance:
 
     def _tokens(self, samples: Sequence[Sample]) -> torch.Tensor:
         """(k1, k3, full KL) of each token, as N rows of 3. The heads run in parts, as when training."""
-        rows = [Row.of(sample.prompt, sample.response) for sample in samples]
-        batch = padded(rows, self.pad).to(self.student.device)
+        batch = Rows.of([s.prompt for s in samples], [s.response for s in samples], self.pad)
+        batch = batch.to(self.student.device)
         scorers = Scorer(self.student), Scorer(self.teacher)
         hidden = [scorer.hidden(batch).split(scorers[0].part) for scorer in scorers]
         parts = []

@@ -1,15 +1,13 @@
-"""The learner: turns attempts into optimizer steps, by advantages or by self-distillation.
+"""The learner: turns the attempts of a batch into optimizer steps.
 
-A forward pass goes over rows; a row holds all attempts of an episode where each extends the one
-before, and the targets are the tokens of all their responses.
+`update` is one pass over a batch; `step` is one optimizer step, from rows of tensors to new weights.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,30 +18,16 @@ import torch
 from torch.distributed.checkpoint import state_dict as full
 
 from agents.config import TrainConfig
-from agents.learning import processes as parallel
-from agents.learning.rows import (
-    Batch,
-    Read,
-    Row,
-    Scorer,
-    chains,
-    log_probabilities,
-    micro_batches,
-    packed,
-    padded,
-    statistics,
-)
+from agents.learning import processes
+from agents.learning.objectives import Models, internalise, loss_of
+from agents.learning.rows import Read, Rows, Scorer, log_probabilities, micro_batches, statistics
 from agents.learning.samples import Sample
-from agents.learning.sdpo import divergence, move_average, sdpo_loss, shortened, shortlist
+from agents.learning.sdpo import move_average
 from agents.learning.trainer_state import load_trainer_state
 from agents.learning.weights import add_lora, full_weights
-from agents.losses import policy_loss, token_weights, truncated_importance_weights
+from agents.losses import token_weights, truncated_importance_weights
+from agents.options import PolicyLoss
 from socratic_env.errors import SocraticError
-
-Chain = list[int]
-"""Indices of the samples of a row."""
-MicroLoss = Callable[[list[Chain], torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""(rows, weights_N) -> (loss, importance ratios_N) of one micro-batch."""
 
 _FULL = full.StateDictOptions(full_state_dict=True, cpu_offload=True)
 _GIVEN = full.StateDictOptions(full_state_dict=True, strict=False)
@@ -56,22 +40,25 @@ class NonFiniteError(SocraticError):
 class Learner:
     """A model with AdamW and a linear warm-up; under torchrun, a shard of it.
 
-    Under SDPO it also holds the self-teacher, a slowly moving copy of the model.
+    Under SDPO it also holds the self-teacher, a slowly moving copy of the model, and with a KL term the model
+    that the run began with.
     """
 
     def __init__(self, model: Any, pad: int, config: TrainConfig) -> None:
         self.model, self.pad, self.config = model, pad, config
         self.device = model.device
+        self.loss = loss_of(config)
         if config.lora_rank:
             add_lora(model, config.lora_rank, config.lora_alpha, config.seed)
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         bfloat16 = config.dtype == "bfloat16"
-        self.self_teacher = None
-        if config.algorithm == "sdpo":
+        self.fixed: Any = None
+        """The self-teacher, or the model that the run began with."""
+        if config.loss_name == "sdpo" or config.loss.kl:
             copied = copy.deepcopy(model).eval().requires_grad_(False)
-            self.self_teacher = parallel.sharded(Scorer(copied), bfloat16)
-        self.scorer = parallel.sharded(Scorer(model), bfloat16)
+            self.fixed = processes.sharded(Scorer(copied), bfloat16)
+        self.scorer = processes.sharded(Scorer(model), bfloat16)
         trained = [p for p in self.scorer.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
         warmup = max(1, config.warmup)
@@ -79,65 +66,98 @@ class Learner:
             self.optimizer, lambda step: min(1.0, (step + 1) / warmup)
         )
 
-    def update(self, samples: Sequence[Sample], advantages_N: np.ndarray) -> dict[str, float]:
-        """One pass over a batch with the clipped policy loss.
+    def update(self, samples: Sequence[Sample], advantages_B: np.ndarray) -> dict[str, float]:
+        """One pass over a batch: an optimizer step for each mini-batch of questions.
 
-        Each attempt's advantage is broadcast to its response tokens. Returns the metrics of the
-        pass, means over response tokens unless said otherwise.
+        Each attempt's advantage is broadcast to its response tokens. Returns the metrics of the pass, means
+        over response tokens unless said otherwise; empty if no mini-batch had anything to learn from.
         """
-        logps_old, entropies = self._old_statistics(samples)
-        read = partial(log_probabilities, temperature=self.config.temperature)
-
-        def micro_loss(rows: list[Chain], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            (logps_N,) = self._score(self.scorer, self._batch(samples, rows), read)
-            flat = _flat(rows)
-            old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
-            rollout_N = torch.tensor([x for i in flat for x in samples[i].logps]).to(logps_N)
-            advantage_N = _per_token([advantages_N[i] for i in flat], samples, flat).to(logps_N)
-            loss = policy_loss(logps_N, old_N, rollout_N, advantage_N, weights_N, self.config.loss)
-            return loss, (logps_N.detach() - old_N).exp()
-
-        metrics = self._pass(samples, range(len(samples)), micro_loss)
-        return metrics | self._sampling_metrics(samples, logps_old, entropies)
+        rows = Rows.of_attempts(samples, self.pad, self.config.packing).to(self.device)
+        advantages = torch.as_tensor(advantages_B, dtype=torch.float32, device=self.device)
+        rows = replace(rows, advantages_N=advantages[rows.attempt_N])
+        if self.config.mask_cut:
+            finished = torch.tensor([sample.finished for sample in samples], device=self.device)
+            rows = rows.with_targets(finished[rows.attempt_N])
+        return self._pass(rows, self._corrections(samples) if self.config.internalise else None)
 
     def distil(self, samples: Sequence[Sample], prompts: Sequence[list[int] | None]) -> dict[str, float]:
         """One pass with SDPO's loss. `prompts` are the self-teacher's; rows without one are left out."""
-        if self.self_teacher is None:
-            raise ValueError("distil needs algorithm 'sdpo'")
-        teacher, settings = self.self_teacher, self.config.distillation
-        logps_old, entropies = self._old_statistics(samples)
-        rows_in = [i for i, prompt in enumerate(prompts) if prompt is not None]
+        pairs = [(s, prompt) for s, prompt in zip(samples, prompts, strict=True) if prompt is not None]
+        alone = [replace(sample, row=i) for i, (sample, _) in enumerate(pairs)]
+        responses = [sample.response for sample in alone]
+        shown = Rows.of([prompt for _, prompt in pairs], responses, self.pad, packed=self.config.packing)
+        rows = replace(Rows.of_attempts(alone, self.pad, self.config.packing), shown=shown).to(self.device)
+        metrics = self._pass(replace(rows, advantages_N=torch.ones_like(rows.targets_N)))
+        move_average(self.fixed.parameters(), self.scorer.parameters(), self.config.distillation.ema_rate)
+        return metrics | {"distilled": len(pairs) / len(samples)}  # share of attempts with a demonstration
 
-        # Both are read at the temperature that sampled, as logp_old was.
-        def read(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            logps_NV = torch.log_softmax(logits_NV / self.config.temperature, dim=-1)
-            index_NK = shortlist(logps_NV, settings.top_k)
-            logps_N = logps_NV.gather(-1, targets_N[:, None]).squeeze(-1)
-            return shortened(logps_NV, index_NK), index_NK, logps_N
+    def _pass(self, rows: Rows, corrections: Rows | None = None) -> dict[str, float]:
+        """The optimizer steps of a batch; mini-batches whose advantages are all 0 make none."""
+        before = self._mean_logp(corrections)
+        rows, entropies_N = self._with_old_logps(rows)
+        groups = rows.group_R.unique().split(self.config.questions_per_minibatch)
+        steps = []
+        for chosen in groups:
+            part, extra = rows.of_groups(chosen), None
+            if corrections is not None and torch.isin(corrections.group_R, chosen).any():
+                extra = corrections.of_groups(chosen)
+            if part.advantages_N.any() or extra is not None:
+                steps.append(self.step(part, extra))
+        if not steps:
+            return {}
+        metrics = _joined(steps) | _sampling_metrics(rows, self.config.loss.rollout_is_clip)
+        if corrections is not None:
+            metrics |= {
+                "internalised": len(corrections) / (len(corrections) + len(rows)),
+                "internalise_logp_before": before,
+                "internalise_logp_after": self._mean_logp(corrections),
+            }
+        return metrics | {
+            "entropy": float(entropies_N.mean()),
+            "minibatches_skipped": float(len(groups) - len(steps)),
+            "lr": float(self.schedule.get_last_lr()[0]),
+        }
 
-        def read_teacher(logits_NV: torch.Tensor, index_NK: torch.Tensor) -> tuple[torch.Tensor]:
-            logps_NV = torch.log_softmax(logits_NV / self.config.temperature, dim=-1)
-            return (shortened(logps_NV, index_NK),)
+    def step(self, rows: Rows, corrections: Rows | None = None) -> dict[str, float]:
+        """One optimizer step: rows -> forward -> loss -> backward -> new weights.
 
-        def micro_loss(rows: list[Chain], weights_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            flat = _flat(rows)
-            student_NK, index_NK, logps_N = self._score(self.scorer, self._batch(samples, rows), read)
-            shown = self._arranged([Row.of(prompts[i] or [], samples[i].response) for i in flat])
-            with torch.no_grad():  # the same tokens in the same order
-                (teacher_NK,) = self._score(teacher, replace(shown, targets_N=index_NK), read_teacher)
-            away_N = divergence(student_NK, teacher_NK, settings.alpha)
-            old_N = torch.cat([logps_old[i] for i in flat]).to(logps_N)
-            return sdpo_loss(away_N, logps_N, old_N, weights_N), (logps_N.detach() - old_N).exp()
+        A token's weight is its share of the whole mini-batch's loss, so that neither the split into
+        micro-batches nor the number of processes changes the gradient. Corrections weigh c / Z each, Z the
+        number of the mini-batch's response tokens.
+        """
+        rows = replace(rows, weights_N=token_weights(rows.attempt_N, self.config.loss))
+        parts = [(self.loss, *part) for part in self._micro_batches(rows)]
+        if corrections is not None:
+            share = self.config.internalise / len(rows.targets_N)
+            weighted = replace(corrections, weights_N=torch.full_like(corrections.advantages_N, share))
+            parts += [(internalise, *part) for part in self._micro_batches(weighted)]
 
-        others = [len(prompt or []) + len(s.response) for prompt, s in zip(prompts, samples, strict=True)]
-        metrics = self._pass(samples, rows_in, micro_loss, others)
-        move_average(teacher.parameters(), self.scorer.parameters(), settings.ema_rate)
-        metrics["distilled"] = len(rows_in) / len(samples)  # share of attempts with a demonstration
-        return metrics | self._sampling_metrics(samples, logps_old, entropies)
+        told = StepMetrics(self.config.loss)
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        for loss, part, counts in parts:
+            losses_N, logps_N = loss(Models(self._student, self._fixed), part, self.config)
+            value = (losses_N * part.weights_N).sum() * counts
+            (value * processes.size()).backward()  # gradients are averaged over processes
+            told.add(value, logps_N, part, counts, loss is internalise)
+        told.gather()
+        self._check_finite("loss", told.loss)
+        trained = self.optimizer.param_groups[0]["params"]
+        norm = float(processes.unsharded(torch.nn.utils.clip_grad_norm_(trained, self.config.grad_clip)))
+        self._check_finite("gradient's norm", norm)
+        self.optimizer.step()
+        self.schedule.step()
+        passed = sum(int(each.lengths_R.sum()) for each in (rows, corrections) if each is not None)
+        return told.as_dict() | {"grad_norm": norm, "tokens": len(rows.targets_N), "trained_tokens": passed}
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The whole model's weights under the names that the checkpoint's model has."""
-        return dict(full_weights(self.model))
+        """The whole model's weights under the names that the checkpoint's model has; empty on processes
+        that follow, which only take part in gathering them."""
+        leads, kept = processes.rank() == 0, {}
+        for name, weight in full_weights(self.model):
+            if leads:
+                kept[name] = weight
+        return kept
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the model's weights."""
@@ -145,8 +165,8 @@ class Learner:
             "optimizer": full.get_optimizer_state_dict(self.scorer, self.optimizer, options=_FULL),
             "schedule": self.schedule.state_dict(),
         }
-        if self.self_teacher is not None:
-            state["self_teacher"] = full.get_model_state_dict(self.self_teacher, options=_FULL)
+        if self.fixed is not None:
+            state["fixed"] = full.get_model_state_dict(self.fixed, options=_FULL)
         if self.config.lora_rank:
             everything = full.get_model_state_dict(self.scorer, options=_FULL)
             state["adapter"] = {name: x for name, x in everything.items() if ".lora_" in name}
@@ -157,165 +177,145 @@ class Learner:
         state = load_trainer_state(place)
         full.set_optimizer_state_dict(self.scorer, self.optimizer, state["optimizer"], options=_GIVEN)
         self.schedule.load_state_dict(state["schedule"])
-        if self.self_teacher is not None:
-            full.set_model_state_dict(self.self_teacher, state["self_teacher"], options=_GIVEN)
+        if self.fixed is not None:
+            full.set_model_state_dict(self.fixed, state["fixed"], options=_GIVEN)
         if self.config.lora_rank:
             full.set_model_state_dict(self.scorer, state["adapter"], options=_GIVEN)
 
     # ------------------------------------------------------------------------------------
 
-    def _pass(
-        self,
-        samples: Sequence[Sample],
-        chosen: Sequence[int],
-        loss: MicroLoss,
-        others: Sequence[int] | None = None,
-    ) -> dict[str, float]:
-        """An optimizer step for each mini-batch of questions. `others`: tokens of the row that each
-        sample has in another model, whose micro-batches must fit too."""
-        groups = sorted({samples[i].group for i in chosen})
-        size = self.config.questions_per_minibatch
-        steps = []
-        self.model.train()
-        for start in range(0, len(groups), size):
-            these = set(groups[start : start + size])
-            steps.append(self._step(samples, [i for i in chosen if samples[i].group in these], loss, others))
-        tokens = sum(step["tokens"] for step in steps)
-        return {
-            "loss": float(np.mean([step["loss"] for step in steps])),
-            "grad_norm": float(np.mean([step["grad_norm"] for step in steps])),
-            "clip_fraction": sum(step["clipped"] for step in steps) / tokens,
-            "ratio_mean": sum(step["ratio_sum"] for step in steps) / tokens,
-            "ratio_min": min(step["ratio_min"] for step in steps),
-            "ratio_max": max(step["ratio_max"] for step in steps),
-            # Tokens that went through the model with gradient, prompts included, padding not.
-            "trained_tokens": sum(step["forward_tokens"] for step in steps),
-            "lr": float(self.schedule.get_last_lr()[0]),
-        }
+    def _student(self, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
+        return self._forward(self.scorer, rows, read)
 
-    def _step(
-        self,
-        samples: Sequence[Sample],
-        chosen: Sequence[int],
-        micro_loss: MicroLoss,
-        others: Sequence[int] | None,
-    ) -> dict[str, float]:
-        """One optimizer step on these samples. Token weights are those of the whole mini-batch, so
-        that neither the split into micro-batches nor the number of processes changes the gradient."""
-        lengths = [len(samples[i].response) for i in chosen]
-        weights = dict(zip(chosen, token_weights(lengths, self.config.loss), strict=True))
-        low, high = 1 - self.config.loss.clip_low, 1 + self.config.loss.clip_high
-        total = clipped = ratio_sum = 0.0
-        ratio_min, ratio_max = math.inf, 0.0
-        self.optimizer.zero_grad(set_to_none=True)
-        for rows, counts in self._shares(samples, chosen, others):
-            flat = _flat(rows)
-            weights_N = _per_token([weights[i] * counts for i in flat], samples, flat).to(self.device)
-            loss, ratios_N = micro_loss(rows, weights_N)
-            # Gradients are averaged over processes, and the losses of all add up.
-            (loss * parallel.size()).backward()
-            total += loss.item()
-            if counts:
-                clipped += float(((ratios_N < low) | (ratios_N > high)).sum())
-                ratio_sum += float(ratios_N.sum())
-                ratio_min = min(ratio_min, float(ratios_N.min()))
-                ratio_max = max(ratio_max, float(ratios_N.max()))
-        total, clipped, ratio_sum = parallel.summed([total, clipped, ratio_sum])
-        ratio_min, ratio_max = parallel.largest([-ratio_min, ratio_max])
-        self._check_finite("loss", total)
-        norm = torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.config.grad_clip)
-        self._check_finite("gradient's norm", float(parallel.whole(norm)))
-        self.optimizer.step()
-        self.schedule.step()
-        return {
-            "loss": total,
-            "grad_norm": float(parallel.whole(norm)),
-            "clipped": clipped,
-            "ratio_sum": ratio_sum,
-            "ratio_min": -ratio_min,
-            "ratio_max": ratio_max,
-            "tokens": sum(lengths),
-            "forward_tokens": sum(_length(samples, chain) for chain in chains(samples, chosen)),
-        }
+    def _fixed(self, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
+        return self._forward(self.fixed, rows, read)
+
+    def _forward(self, scorer: Any, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
+        low = self.config.dtype == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            scored: tuple[torch.Tensor, ...] = scorer(rows, read)
+        return scored
 
     def _check_finite(self, name: str, value: float) -> None:
         if not math.isfinite(value):
             raise NonFiniteError(f"the {name} is {value}; lower the learning rate ({self.config.lr})")
 
-    def _score(self, scorer: Any, batch: Batch, read: Read) -> tuple[torch.Tensor, ...]:
-        with self._precision():
-            scored: tuple[torch.Tensor, ...] = scorer(batch, read)
-        return scored
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        low = self.config.dtype == "bfloat16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low)
-
-    def _batch(self, samples: Sequence[Sample], rows: list[Chain]) -> Batch:
-        return self._arranged([Row.of_attempts([samples[i] for i in chain]) for chain in rows])
-
-    def _arranged(self, rows: Sequence[Row]) -> Batch:
-        return (packed(rows) if self.config.packing else padded(rows, self.pad)).to(self.device)
-
-    def _shares(
-        self, samples: Sequence[Sample], chosen: Sequence[int], others: Sequence[int] | None = None
-    ) -> Iterator[tuple[list[Chain], bool]]:
-        """This process's micro-batches. All processes have equally many, since they pass the model
-        together: the last one may be another's and then does not count."""
-        rows = chains(samples, chosen)
-        lengths = [_length(samples, chain) for chain in rows]
-        if others is not None:
-            lengths = [max(n, *(others[i] for i in chain)) for n, chain in zip(lengths, rows, strict=True)]
-        groups = micro_batches(lengths, self.config.micro_batch_tokens, self.config.packing)
-        for first in range(0, len(groups), parallel.size()):
-            own = first + parallel.rank()
-            yield [rows[i] for i in groups[min(own, len(groups) - 1)]], own < len(groups)
+    def _micro_batches(self, rows: Rows) -> Iterator[tuple[Rows, bool]]:
+        """(this process's micro-batches, whether each counts). All processes have equally many, since they
+        pass the model together: the last one may be another's and then does not count."""
+        groups = micro_batches(rows.sizes, self.config.micro_batch_tokens, self.config.packing)
+        for first in range(0, len(groups), processes.size()):
+            own = first + processes.rank()
+            chosen = torch.tensor(groups[min(own, len(groups) - 1)], device=self.device)
+            yield rows.select(chosen), own < len(groups)
 
     @torch.no_grad()
-    def _old_statistics(self, samples: Sequence[Sample]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """(logp_old, entropy) of every sample's response tokens, under the weights that sampled."""
-        read = partial(statistics, temperature=self.config.temperature)
-        kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    def _values(self, scorer: Any, rows: Rows, read: Read) -> torch.Tensor:
+        """values_MN: what a model says of every target, for reads of M values, from all processes."""
         self.model.eval()
-        for rows, _ in self._shares(samples, range(len(samples))):
-            logps_N, entropies_N = self._score(self.scorer, self._batch(samples, rows), read)
-            flat = _flat(rows)
-            lengths = [len(samples[i].response) for i in flat]
-            pairs = zip(logps_N.cpu().split(lengths), entropies_N.cpu().split(lengths), strict=True)
-            kept |= dict(zip(flat, pairs, strict=True))
-        kept = parallel.union(kept)
-        ordered = [kept[i] for i in range(len(samples))]
-        return [logps for logps, _ in ordered], [entropies for _, entropies in ordered]
+        values: torch.Tensor | None = None
+        number_N = torch.arange(len(rows.targets_N), device=self.device)
+        for part, counts in self._micro_batches(replace(rows, shown=None, number_N=number_N)):
+            found = torch.stack(self._forward(scorer, part, read))
+            if values is None:
+                values = torch.zeros((len(found), len(number_N)), device=self.device)
+            values[:, part.number_N] += found * counts
+        assert values is not None
+        return processes.summed_tensor(values)
 
-    def _sampling_metrics(
-        self, samples: Sequence[Sample], logps_old: Sequence[torch.Tensor], entropies: Sequence[torch.Tensor]
-    ) -> dict[str, float]:
-        """Entropy, and the mismatch of sampler and learner: mean |dlogp|, ratios, effective sample size."""
-        old = torch.cat(list(logps_old))
-        rollout = torch.tensor([logp for sample in samples for logp in sample.logps])
-        clip = self.config.loss.rollout_is_clip or math.inf
-        ratios = truncated_importance_weights(old, rollout, math.inf)
-        weights = ratios.clamp(max=clip)
-        sample_size = weights.sum() ** 2 / (weights**2).sum()
-        return {
-            "entropy": float(torch.cat(list(entropies)).mean()),
-            "rollout_mismatch": float((old - rollout).abs().mean()),
-            "rollout_ratio_mean": float(ratios.mean()),
-            "rollout_ratio_max": float(ratios.max()),
-            "rollout_truncated": float((ratios > clip).float().mean()),
-            "rollout_ess": float(sample_size / len(weights)),
-        }
+    def _with_old_logps(self, rows: Rows) -> tuple[Rows, torch.Tensor]:
+        """The rows with logp_old, under the weights that sampled (and those of the reference, if one is
+        wanted); entropies_N."""
+        read = partial(statistics, temperature=self.config.temperature)
+        logps_N, entropies_N = self._values(self.scorer, rows, read)
+        rows = replace(rows, logps_old_N=logps_N)
+        if self.config.loss.kl:
+            rows = replace(rows, logps_reference_N=self._values(self.fixed, rows, read)[0])
+        return rows, entropies_N
+
+    def _corrections(self, samples: Sequence[Sample]) -> Rows | None:
+        """Corrected attempts behind the prompt of their episode's first attempt, each with its own
+        decayed reward; None if there are none that earned anything."""
+        first = {sample.row: sample.prompt for sample in samples if sample.attempt == 1}
+        found = [s for s in samples if s.correct and s.attempt > 1 and s.reward > 0]
+        if not found:
+            return None
+        prompts, responses = [first[s.row] for s in found], [s.response for s in found]
+        groups = [s.group for s in found]
+        rows = Rows.of(prompts, responses, self.pad, groups, self.config.packing).to(self.device)
+        rewards = torch.tensor([s.reward for s in found], device=self.device, dtype=torch.float32)
+        return replace(rows, advantages_N=rewards[rows.attempt_N])
+
+    def _mean_logp(self, rows: Rows | None) -> float:
+        if rows is None:
+            return math.nan
+        read = partial(log_probabilities, temperature=self.config.temperature)
+        return float(self._values(self.scorer, rows, read)[0].mean())
 
 
-def _flat(rows: Sequence[Chain]) -> list[int]:
-    return [i for chain in rows for i in chain]
+class StepMetrics:
+    """Sums and extremes of a step's micro-batches, over all processes once gathered."""
+
+    def __init__(self, settings: PolicyLoss) -> None:
+        self._low, self._high = 1 - settings.clip_low, 1 + settings.clip_high
+        self.loss: float = 0.0
+        self.internalise_loss: float = 0.0
+        self.clipped: float = 0.0
+        self.ratio_sum: float = 0.0
+        self.ratio_min: float = math.inf
+        self.ratio_max: float = 0.0
+
+    def add(
+        self, loss: torch.Tensor, logps_N: torch.Tensor, rows: Rows, counts: bool, correction: bool
+    ) -> None:
+        """One micro-batch: its loss, and the importance ratios of its tokens where it is no correction."""
+        self.loss += loss.item()
+        if correction:
+            self.internalise_loss += loss.item()
+        elif counts and len(logps_N):
+            ratios_N = (logps_N.detach() - rows.logps_old_N).exp()
+            self.clipped += float(((ratios_N < self._low) | (ratios_N > self._high)).sum())
+            self.ratio_sum += float(ratios_N.sum())
+            self.ratio_min = min(self.ratio_min, float(ratios_N.min()))
+            self.ratio_max = max(self.ratio_max, float(ratios_N.max()))
+
+    def gather(self) -> None:
+        """Take in what the other processes found."""
+        sums = [self.loss, self.internalise_loss, self.clipped, self.ratio_sum]
+        self.loss, self.internalise_loss, self.clipped, self.ratio_sum = processes.summed(sums)
+        smallest, self.ratio_max = processes.largest([-self.ratio_min, self.ratio_max])
+        self.ratio_min = -smallest
+
+    def as_dict(self) -> dict[str, float]:
+        """By name."""
+        return {name: float(value) for name, value in vars(self).items() if not name.startswith("_")}
 
 
-def _length(samples: Sequence[Sample], chain: Chain) -> int:
-    return len(samples[chain[-1]].prompt) + len(samples[chain[-1]].response)
+def _joined(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of a pass from those of its steps."""
+    tokens = sum(step["tokens"] for step in steps)
+    means = {name: float(np.mean([step[name] for step in steps])) for name in ("loss", "grad_norm")}
+    if any(step["internalise_loss"] for step in steps):
+        means["internalise_loss"] = float(np.mean([step["internalise_loss"] for step in steps]))
+    return means | {
+        "clip_fraction": sum(step["clipped"] for step in steps) / tokens,
+        "ratio_mean": sum(step["ratio_sum"] for step in steps) / tokens,
+        "ratio_min": min(step["ratio_min"] for step in steps),
+        "ratio_max": max(step["ratio_max"] for step in steps),
+        "trained_tokens": sum(step["trained_tokens"] for step in steps),
+    }
 
 
-def _per_token(values: Sequence[float], samples: Sequence[Sample], indices: Sequence[int]) -> torch.Tensor:
-    """One value for each sample, repeated for each of its response tokens."""
-    repeats = torch.tensor([len(samples[i].response) for i in indices])
-    return torch.tensor(values, dtype=torch.float32).repeat_interleave(repeats)
+def _sampling_metrics(rows: Rows, cap: float | None) -> dict[str, float]:
+    """The mismatch of sampler and learner: mean |dlogp|, ratios, effective sample size."""
+    ratios = truncated_importance_weights(rows.logps_old_N, rows.logps_rollout_N, math.inf)
+    clip = cap or math.inf
+    weights = ratios.clamp(max=clip)
+    sample_size = weights.sum() ** 2 / (weights**2).sum()
+    return {
+        "rollout_mismatch": float((rows.logps_old_N - rows.logps_rollout_N).abs().mean()),
+        "rollout_ratio_mean": float(ratios.mean()),
+        "rollout_ratio_max": float(ratios.max()),
+        "rollout_truncated": float((ratios > clip).float().mean()),
+        "rollout_ess": float(sample_size / len(weights)),
+    }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -65,7 +64,7 @@ def sharded(scorer: Any, bfloat16: bool) -> Any:
     return fully_shard(scorer, mp_policy=precision, reshard_after_forward=True)
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def unsharded(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor with all its shards; every process must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
@@ -89,16 +88,14 @@ def _reduced(values: list[float], operation: Any) -> list[float]:
     return [float(value) for value in tensor.tolist()]
 
 
-def union(parts: Mapping[int, Any]) -> dict[int, Any]:
-    """One mapping from the parts of all processes."""
-    if size() == 1:
-        return dict(parts)
-    gathered: list[Any] = [None] * size()
-    dist.all_gather_object(gathered, dict(parts), group=_control)
-    return {key: value for part in gathered for key, value in part.items()}
+def summed_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum over processes, element by element."""
+    if size() > 1:
+        dist.all_reduce(tensor)
+    return tensor
 
 
-def shared(value: Any = None) -> Any:
+def broadcast(value: Any = None) -> Any:
     """Rank 0's value, in every process."""
     box = [value]
     if size() > 1:
@@ -118,25 +115,25 @@ class _Leader:
             return value
 
         def called_by_all(*arguments: Any) -> Any:
-            shared((name, arguments))
+            broadcast((name, arguments))
             return value(*arguments)
 
         return called_by_all
 
 
-def led(learner: T) -> T:
+def leading(learner: T) -> T:
     """The learner whose calls all processes make with rank 0 (a single one: as it is)."""
     return learner if size() == 1 else cast(T, _Leader(learner))
 
 
-def dismiss() -> None:
+def release_followers() -> None:
     """Let the followers go."""
     if size() > 1:
-        shared(None)
+        broadcast(None)
 
 
 def follow(learner: Any) -> None:
     """Take part in the calls of rank 0 until it lets go."""
-    while (call := shared()) is not None:
+    while (call := broadcast()) is not None:
         name, arguments = call
         getattr(learner, name)(*arguments)

@@ -1,14 +1,16 @@
-"""Rows of token ids into micro-batches, and what a model says at the positions that are trained on.
+"""A batch's rows as one record of tensors, and what a model says at the tokens that are learnt from.
 
-Notation: B rows, T positions of the longest row, N target tokens of all rows together, V tokens of
-the vocabulary.
+Notation: R rows (sequences), T positions of the longest one, N target tokens of all rows together, in the
+order of the rows; V tokens of the vocabulary, B attempts. A row holds all attempts of an episode where each
+extends the one before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -16,43 +18,175 @@ from torch.utils.checkpoint import checkpoint
 
 from agents.learning.samples import Sample
 
-IGNORED = -100
-"""Target of a position that is not trained on."""
 MOST_LOGITS = 2**27
 """Logits held at once; more are computed in parts, and again in the backward pass."""
+
+_UNKNOWN = torch.empty(0)
+"""In place of what was not computed yet."""
 
 Read = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
 """(logits_NV in float32, targets_N) -> tensors of N rows."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One sequence: its ids, and for each position the id itself if it is a target."""
+class Rows:
+    """Everything that a loss looks at, made once for a batch; parts of it are taken by `select`.
 
-    ids: list[int]
-    targets: list[int]
+    ids_RT: token ids, padded on the right. lengths_R: tokens of each row. predicts_RT: True at positions
+    whose *next* token is a target. group_R: number of the question.
+    row_N, targets_N: the row and the id of each target (or what else is read at it).
+    attempt_N: index of the attempt it belongs to, in the order given. logps_rollout_N, logps_old_N: its
+    log-probability when it was sampled, and under the weights that the batch begins with, in nats.
+    logps_reference_N: under the model that the run began with.
+    advantages_N, weights_N: of its attempt; its share of the mini-batch's loss. number_N: its place in the
+    batch.
+    packed: a forward pass has the rows one after the other, without padding, instead of side by side.
+    shown: the same targets behind other prompts, row by row, for a loss with a second model.
+    """
+
+    ids_RT: torch.Tensor
+    lengths_R: torch.Tensor
+    predicts_RT: torch.Tensor
+    group_R: torch.Tensor
+    row_N: torch.Tensor
+    targets_N: torch.Tensor
+    attempt_N: torch.Tensor
+    logps_rollout_N: torch.Tensor = _UNKNOWN
+    logps_old_N: torch.Tensor = _UNKNOWN
+    logps_reference_N: torch.Tensor = _UNKNOWN
+    advantages_N: torch.Tensor = _UNKNOWN
+    weights_N: torch.Tensor = _UNKNOWN
+    number_N: torch.Tensor = _UNKNOWN
+    packed: bool = False
+    shown: Rows | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths_R)
 
     @classmethod
-    def of(cls, prompt: Sequence[int], response: Sequence[int]) -> Row:
-        """A prompt (no targets) and a response (all targets)."""
-        return cls([*prompt, *response], [IGNORED] * len(prompt) + list(response))
+    def of(
+        cls,
+        prompts: Sequence[Sequence[int]],
+        responses: Sequence[Sequence[int]],
+        pad: int,
+        groups: Sequence[int] | None = None,
+        packed: bool = False,
+    ) -> Rows:
+        """One attempt in each row: a prompt (no targets) and a response (all targets)."""
+        rows = [[(0, list(prompt), False), (i, list(said), True)] for i, (prompt, said) in
+                enumerate(zip(prompts, responses, strict=True))]  # fmt: skip
+        return cls._of_pieces(rows, pad, groups or range(len(rows)), packed)
 
     @classmethod
-    def of_attempts(cls, attempts: Sequence[Sample]) -> Row:
-        """Attempts of which each extends the one before: the last one's ids, all responses targets."""
-        last = attempts[-1]
-        row = cls.of(last.prompt, last.response)
-        for attempt in attempts[:-1]:
-            begin = len(attempt.prompt)
-            row.targets[begin : begin + len(attempt.response)] = attempt.response
-        return row
+    def of_attempts(cls, samples: Sequence[Sample], pad: int, packed: bool = False) -> Rows:
+        """Attempts as sampled, those of an episode in one row where each extends the one before."""
+        rows, groups, order = [], [], chains(samples)
+        for members in order:
+            at, pieces = 0, []
+            for i in members:
+                sample = samples[i]
+                pieces += [(i, sample.prompt[at:], False), (i, sample.response, True)]
+                at = len(sample.prompt) + len(sample.response)
+            rows.append(pieces)
+            groups.append(samples[members[0]].group)
+        made = cls._of_pieces(rows, pad, groups, packed)
+        sampled = [logp for members in order for i in members for logp in samples[i].logps]
+        logps = torch.tensor(sampled, dtype=torch.float32)
+        return replace(made, logps_rollout_N=logps)
+
+    @classmethod
+    def of_targets(cls, rows: Sequence[tuple[Sequence[int], Sequence[bool]]], pad: int) -> Rows:
+        """Ids with a mark at each that is a target; the first of a row never is."""
+        pieces = [
+            [(i, [token], mark) for token, mark in zip(*row, strict=True)] for i, row in enumerate(rows)
+        ]
+        return cls._of_pieces(pieces, pad, range(len(rows)), packed=False)
+
+    @classmethod
+    def _of_pieces(
+        cls, rows: Sequence[Sequence[tuple[int, Sequence[int], bool]]], pad: int, groups: Any, packed: bool
+    ) -> Rows:
+        """Rows of pieces: (attempt, ids, whether they are targets)."""
+        lengths = [sum(len(ids) for _, ids, _ in pieces) for pieces in rows]
+        ids_RT = torch.full((len(rows), max(lengths)), pad)
+        target_RT = torch.zeros(ids_RT.shape, dtype=torch.bool)
+        owners: list[int] = []
+        for row, pieces in enumerate(rows):
+            ids_RT[row, : lengths[row]] = torch.tensor(list(chain.from_iterable(p[1] for p in pieces)))
+            at = 0
+            for attempt, ids, targets in pieces:
+                if targets:
+                    target_RT[row, at : at + len(ids)] = True
+                    owners += [attempt] * len(ids)
+                at += len(ids)
+        predicts_RT = torch.zeros_like(target_RT)
+        predicts_RT[:, :-1] = target_RT[:, 1:]
+        return cls(
+            ids_RT,
+            torch.tensor(lengths),
+            predicts_RT,
+            torch.tensor(list(groups)),
+            row_N=target_RT.nonzero()[:, 0],
+            targets_N=ids_RT[target_RT],
+            attempt_N=torch.tensor(owners, dtype=torch.long),
+            packed=packed,
+        )
+
+    def select(self, rows_S: torch.Tensor) -> Rows:
+        """The same for some rows only, in ascending order of their numbers."""
+        rows_S = rows_S.sort().values
+        lengths_S = self.lengths_R[rows_S]
+        width = int(lengths_S.max())
+        place_R = torch.full((len(self),), -1, device=rows_S.device)
+        place_R[rows_S] = torch.arange(len(rows_S), device=rows_S.device)
+        kept_N = place_R[self.row_N] >= 0
+        tokens: dict[str, Any] = {name: value[kept_N] for name, value in self._tensors("_N")}
+        return replace(
+            self,
+            **tokens | {"row_N": place_R[self.row_N[kept_N]]},
+            ids_RT=self.ids_RT[rows_S, :width],
+            lengths_R=lengths_S,
+            predicts_RT=self.predicts_RT[rows_S, :width],
+            group_R=self.group_R[rows_S],
+            shown=None if self.shown is None else self.shown.select(rows_S),
+        )
+
+    def of_groups(self, groups_G: torch.Tensor) -> Rows:
+        """The rows of these questions, of which there is at least one."""
+        return self.select(torch.isin(self.group_R, groups_G).nonzero()[:, 0])
+
+    def with_targets(self, kept_N: torch.Tensor) -> Rows:
+        """The same rows with these targets only."""
+        predicts_RT = self.predicts_RT.clone()
+        predicts_RT[self.predicts_RT] = kept_N
+        tokens: dict[str, Any] = {name: value[kept_N] for name, value in self._tensors("_N")}
+        return replace(self, **tokens, predicts_RT=predicts_RT)
+
+    def to(self, device: torch.device | str) -> Rows:
+        """The same on a device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in self._tensors("")}
+        return replace(self, **moved, shown=None if self.shown is None else self.shown.to(device))
+
+    def _tensors(self, suffix: str) -> Iterator[tuple[str, torch.Tensor]]:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, torch.Tensor) and value is not _UNKNOWN and each.name.endswith(suffix):
+                yield each.name, value
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens that each row costs in a forward pass, the longer one where there are two models."""
+        lengths = (
+            self.lengths_R if self.shown is None else torch.maximum(self.lengths_R, self.shown.lengths_R)
+        )
+        return [int(length) for length in lengths]
 
 
-def chains(samples: Sequence[Sample], indices: Sequence[int]) -> list[list[int]]:
-    """These samples in groups that fit into one row: attempts of an episode, in order, of which each
+def chains(samples: Sequence[Sample]) -> list[list[int]]:
+    """Indices of samples in groups that fit into one row: attempts of an episode, in order, of which each
     prompt begins with the prompt and response before it. (It does not where history was cut.)"""
     found: list[list[int]] = []
-    for i in sorted(indices, key=lambda i: (samples[i].row, samples[i].attempt)):
+    for i in sorted(range(len(samples)), key=lambda i: (samples[i].row, samples[i].attempt)):
         before = samples[found[-1][-1]] if found else None
         if before is not None and before.row == samples[i].row:
             said = before.prompt + before.response
@@ -61,60 +195,6 @@ def chains(samples: Sequence[Sample], indices: Sequence[int]) -> list[list[int]]
                 continue
         found.append([i])
     return found
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows side by side, padded on the right; or one after the other in a single row (B = 1), which
-    no padding fills.
-
-    ids_BT: token ids. predicts_BT: True at positions whose *next* token is a target. targets_N: the
-    target ids (or what else is read there), row by row. mask_BT: 1 where a row has a token, or None if
-    packed. positions_BT: places within each row, which begin anew at 0, or None if padded.
-    """
-
-    ids_BT: torch.Tensor
-    predicts_BT: torch.Tensor
-    targets_N: torch.Tensor
-    mask_BT: torch.Tensor | None = None
-    positions_BT: torch.Tensor | None = None
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch on a device."""
-        tensors = (self.ids_BT, self.predicts_BT, self.targets_N, self.mask_BT, self.positions_BT)
-        return Batch(*(None if tensor is None else tensor.to(device) for tensor in tensors))  # type: ignore[arg-type]
-
-
-def padded(rows: Sequence[Row], pad: int) -> Batch:
-    """Rows as one batch, padded on the right with `pad`."""
-    width = max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), width), pad)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    targets = torch.full((len(rows), width), IGNORED)
-    for i, row in enumerate(rows):
-        ids[i, : len(row.ids)] = torch.tensor(row.ids)
-        mask[i, : len(row.ids)] = 1
-        targets[i, : len(row.targets)] = torch.tensor(row.targets)
-    predicts, targets_N = _shifted(targets)
-    return Batch(ids, predicts, targets_N, mask_BT=mask)
-
-
-def packed(rows: Sequence[Row]) -> Batch:
-    """Rows one after the other; the model keeps them apart by the positions that begin anew.
-
-    A row begins with a prompt, so that the last position of a row never predicts the next row.
-    """
-    ids = torch.tensor([[token for row in rows for token in row.ids]])
-    positions = torch.cat([torch.arange(len(row.ids)) for row in rows])[None]
-    predicts, targets_N = _shifted(torch.tensor([[target for row in rows for target in row.targets]]))
-    return Batch(ids, predicts, targets_N, positions_BT=positions)
-
-
-def _shifted(targets_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    shifted = torch.full_like(targets_BT, IGNORED)
-    shifted[:, :-1] = targets_BT[:, 1:]
-    predicts = shifted != IGNORED
-    return predicts, shifted[predicts]
 
 
 def micro_batches(lengths: Sequence[int], most_tokens: int, packing: bool = False) -> list[list[int]]:
@@ -147,23 +227,23 @@ class Scorer(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, read: Read) -> tuple[torch.Tensor, ...]:
+    def forward(self, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
         """What `read` makes of the logits at the positions that predict a target.
 
         The head runs on these positions only, and in parts where the vocabulary is large.
         """
-        hidden_ND = self.hidden(batch)
+        hidden_ND = self.hidden(rows)
         head = self.model.get_output_embeddings()
         part = self.part
         if len(hidden_ND) <= part:
-            return read(head(hidden_ND).float(), batch.targets_N)
+            return read(head(hidden_ND).float(), rows.targets_N)
 
         def of_part(hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return read(head(hidden_ND).float(), targets_N)
 
         parts = [
             checkpoint(of_part, *pair, use_reentrant=False)
-            for pair in zip(hidden_ND.split(part), batch.targets_N.split(part), strict=True)
+            for pair in zip(hidden_ND.split(part), rows.targets_N.split(part), strict=True)
         ]
         return tuple(map(torch.cat, zip(*parts, strict=True)))
 
@@ -172,36 +252,41 @@ class Scorer(torch.nn.Module):
         """How many positions have their logits held at once."""
         return max(1, MOST_LOGITS // int(self.model.config.vocab_size))
 
-    def hidden(self, batch: Batch) -> torch.Tensor:
+    def hidden(self, rows: Rows) -> torch.Tensor:
         """hidden_ND: the last hidden states at the positions that predict a target."""
-        hidden_BTD: torch.Tensor = self.model.get_decoder()(
-            input_ids=batch.ids_BT,
-            attention_mask=batch.mask_BT,
-            position_ids=batch.positions_BT,
-            use_cache=False,
-        ).last_hidden_state
-        return hidden_BTD[batch.predicts_BT]
+        places_RT = torch.arange(rows.ids_RT.shape[1], device=rows.ids_RT.device).expand_as(rows.ids_RT)
+        mask_RT = places_RT < rows.lengths_R[:, None]
+        if rows.packed:  # rows are told apart by the positions that begin anew
+            inputs = {"input_ids": rows.ids_RT[mask_RT][None], "position_ids": places_RT[mask_RT][None]}
+            predicts = rows.predicts_RT[mask_RT][None]
+        else:
+            inputs = {"input_ids": rows.ids_RT, "attention_mask": mask_RT.long()}
+            predicts = rows.predicts_RT
+        hidden: torch.Tensor = self.model.get_decoder()(**inputs, use_cache=False).last_hidden_state
+        return hidden[predicts]
 
 
 def statistics(
     logits_NV: torch.Tensor, targets_N: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(logps_N, entropies_N): log-probability of each target at the sampling temperature, and the
-    entropy in nats of the distribution that it was drawn from (without gradient)."""
+    entropy in nats of the distribution that it was drawn from."""
     logps_NV = torch.log_softmax(logits_NV / temperature, dim=-1)
-    entropies_N = -(logps_NV.detach().exp() * logps_NV.detach()).sum(-1)
+    entropies_N = -(logps_NV.exp() * logps_NV).sum(-1)
     return logps_NV.gather(-1, targets_N[:, None]).squeeze(-1), entropies_N
-
-
-def token_statistics(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """`statistics` of a batch under a model."""
-    logps_N, entropies_N = Scorer(model)(batch, partial(statistics, temperature=temperature))
-    return logps_N, entropies_N
 
 
 def log_probabilities(
     logits_NV: torch.Tensor, targets_N: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor]:
-    """(logps_N,): as of `statistics`, for a pass with gradient."""
+    """(logps_N,): as of `statistics`, without the entropies."""
     logps_NV = torch.log_softmax(logits_NV / temperature, dim=-1)
     return (logps_NV.gather(-1, targets_N[:, None]).squeeze(-1),)
+
+
+@torch.no_grad()
+def logps_of(model: Any, rows: Rows, temperature: float = 1.0) -> torch.Tensor:
+    """logps_N of the targets under a model of transformers."""
+    (logps_N,) = Scorer(model)(rows, partial(log_probabilities, temperature=temperature))
+    found: torch.Tensor = logps_N
+    return found

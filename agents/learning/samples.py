@@ -38,7 +38,7 @@ class Sample:
     """One attempt as the learner sees it: a prompt, a response, and what it earned.
 
     row: index of its episode in the batch; group: index of its question; attempt: 1-based;
-    cached_tokens: as of Completion.
+    cached_tokens, finished: as of Completion.
     """
 
     row: int
@@ -50,6 +50,7 @@ class Sample:
     correct: bool
     reward: float
     cached_tokens: int = 0
+    finished: bool = True
 
 
 @dataclass(frozen=True)

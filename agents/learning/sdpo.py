@@ -78,13 +78,10 @@ def divergence(student_NK: torch.Tensor, teacher_NK: torch.Tensor, alpha: float)
     return (1 - alpha) * full_kl(student, mixture) + alpha * full_kl(teacher, mixture)
 
 
-def sdpo_loss(
-    divergence_N: torch.Tensor, logps_N: torch.Tensor, logps_old_N: torch.Tensor, weights_N: torch.Tensor
-) -> torch.Tensor:
-    """Sum of the tokens' divergences, each times min(exp(logp - logp_old), 2), detached, and times
-    the aggregation's weight."""
+def sdpo_weights(logps_N: torch.Tensor, logps_old_N: torch.Tensor) -> torch.Tensor:
+    """min(exp(logp - logp_old), 2) for each token, detached: what its divergence is multiplied by."""
     ratio_N = (logps_N - logps_old_N).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
-    return (divergence_N * ratio_N.clamp(max=_MOST_WEIGHT).detach() * weights_N).sum()
+    return ratio_N.clamp(max=_MOST_WEIGHT).detach()
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 
-from agents.learning.processes import whole
+from agents.learning.processes import unsharded
 
 _ADAPTER = "default"
 
@@ -31,7 +31,7 @@ def full_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
             continue
-        weight = whole(parameter)
+        weight = unsharded(parameter)
         module, inner, rest = name.partition(".base_layer.")
         if inner:
             name = f"{module}.{rest}"
@@ -43,4 +43,4 @@ def full_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _whole_weight(linear: Any) -> torch.Tensor:
-    return whole(linear.weight)
+    return unsharded(linear.weight)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from safetensors import SafetensorError
 
 from agents.config import TrainConfig
-from agents.learning import processes as parallel
+from agents.learning import processes
 from agents.learning.divergence import TeacherDistance
 from agents.learning.learner import Learner
 from agents.policies.policy import Policy
@@ -92,7 +92,7 @@ def make_policy(
         return VLLMPolicy(folder, eos, config.max_model_len, config.dtype, config.vllm, config.seed)
     from agents.policies.transformers_policy import TransformersPolicy
 
-    several = parallel.size() > 1
+    several = processes.size() > 1
     own = learner.model if not (several or config.lora_rank) else load_student(folder)[0].to(learner.device)
     return TransformersPolicy(own, eos, pad, config.max_model_len)
 
@@ -104,7 +104,7 @@ def distance_from(config: TrainConfig, model: Any, tokenizer: Any) -> TeacherDis
     """
     if config.kl_reference is None:
         return None
-    if parallel.size() > 1:
+    if processes.size() > 1:
         raise ConfigurationError(
             "kl_reference needs the whole student in one process, and torchrun shards it; leave it out and "
             "measure a checkpoint with python -m agents.kl"

@@ -18,7 +18,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.learning.rows import IGNORED, Row, Scorer, log_probabilities, padded
+from agents.learning.rows import Rows, Scorer, log_probabilities
 from agents.options import TinyStudent, WarmStart
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
@@ -148,10 +148,10 @@ def worked_dialogues(
 # -- warm start ----------------------------------------------------------------------------
 
 
-def training_row(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> Row:
-    """Token ids of a dialogue, with the student's own replies (and their end) as targets."""
+def training_row(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> tuple[list[int], list[bool]]:
+    """Token ids of a dialogue, and which of them are targets: the student's own replies, and their end."""
     ids: list[int] = []
-    targets: list[int] = []
+    targets: list[bool] = []
     end = tokenizer.convert_tokens_to_ids(END)
     for message in rules_of.messages(dialogue):
         head = f"{START}{message['role']}\n"
@@ -159,8 +159,8 @@ def training_row(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> Row:
         said = [*parts[1], end]
         ids += parts[0] + said + parts[2]
         own = message["role"] == "assistant"
-        targets += [IGNORED] * len(parts[0]) + (said if own else [IGNORED] * len(said)) + [IGNORED]
-    return Row(ids, targets)
+        targets += [False] * len(parts[0]) + [own] * len(said) + [False] * len(parts[2])
+    return ids, targets
 
 
 def warm_start(
@@ -183,7 +183,7 @@ def warm_start(
     for step in range(warm.steps):
         chosen = rng.sample(pool, min(warm.batch, len(pool)))
         rows = [training_row(tokenizer, d) for d in worked_dialogues(chosen, beliefs, warm.comply, rng)]
-        batch = padded(rows, pad=tokenizer.pad_token_id)
+        batch = Rows.of_targets(rows, pad=tokenizer.pad_token_id).to(model.device)
         (logps_N,) = scorer(batch, partial(log_probabilities, temperature=1.0))
         loss = -logps_N.mean()
         optimizer.zero_grad(set_to_none=True)
