@@ -1,10 +1,63 @@
-"""Real data lies outside the project; a tiny real model is made once for all tests."""
+"""What all tests share: a tiny real model, real servers of it, and the order in which files are run."""
 
 import importlib.util
+import os
 import signal
+from pathlib import Path
 
 import pytest
+from support.browser import chromium
+from support.once import WORKER, made_once
+from support.real_rows import REAL_DATA
 from support.real_server import vllm_server
+
+if WORKER in os.environ:  # there are as many workers as cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LONGEST = (
+    "student_improves", "train", "processes", "examples", "verl_and_openrlhf_adapters", "procedural",
+    "eval_command", "interrupted_runs", "procedural_chemistry_biology", "pages_in_browser", "policies",
+    "server_policy", "classic_frameworks", "trl_adapter", "openai_teacher", "leakage", "check_questions",
+)  # fmt: skip
+"""Files that take longest come first, so that at the end no worker goes on alone."""
+
+TOGETHER = {
+    "test_train.py": "student server", "test_policies.py": "student server",
+    "test_server_policy.py": "student server", "test_procedural.py": "procedural items",
+    "test_procedural_chemistry_biology.py": "procedural items",
+    "test_procedural_physics_material.py": "procedural items",
+}  # fmt: skip
+"""Files that share what is costly, so that one worker takes them all."""
+
+
+def pytest_report_header():
+    rows = REAL_DATA if (REAL_DATA / "sciknoweval").is_dir() else "none"
+    return f"real rows: {rows}; Chromium: {chromium() or 'none'} (docs/testing.md says how to have both)"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.stem.removeprefix("test_")
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """By file, in that order."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(Path(file).name, file)
+
+    config.option.loadscopereorder = False  # it would put files of few long tests last
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,8 +71,15 @@ def interruptible():
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory):
     """(model, tokenizer, folder) of a small, briefly warm-started student of the concept drills."""
+    from agents.runs.assembly import load_student
+
+    folder = made_once(tmp_path_factory, "student", make_student)
+    return *load_student(folder), folder
+
+
+def make_student(folder):
     from agents.options import TinyStudent, WarmStart
-    from agents.runs.checkpoint import save_checkpoint
+    from agents.runs.checkpoint import save_model
     from agents.warm_start.tiny import (
         make_model,
         make_tokenizer,
@@ -28,13 +88,13 @@ def tiny_student(tmp_path_factory):
     )
     from socratic_env.questions import load_questions
 
+    concepts = load_questions("concepts")
+    questions = load_questions([concepts[i] for i in range(2000)])
     shape = TinyStudent()
-    questions = load_questions("concepts")
     tokenizer = make_tokenizer(sample_texts(questions, 2000, seed=0), shape.vocabulary)
     model = make_model(shape, tokenizer, seed=0)
     warm_start(model, tokenizer, questions, WarmStart(steps=60, batch=96), seed=0)
-    folder = save_checkpoint(tmp_path_factory.mktemp("student"), 0, model, tokenizer)
-    return model, tokenizer, folder
+    save_model(folder, model, tokenizer)
 
 
 @pytest.fixture(scope="session")

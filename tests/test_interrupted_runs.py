@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from test_train import SMALL, run, same_runs, without_times
+from support.short_runs import SMALL, run, same_runs, without_times
 from transformers import AutoTokenizer
 
 from agents import train
@@ -301,19 +301,3 @@ def test_a_state_of_another_run_is_refused(finished, tmp_path, tiny_student, cap
     said = refused(capsys, 2, "--resume", finished, "--steps", "3")
     assert f"trainer.pt is of another run: its {named}, this run's is " in said
     assert (finished / "metrics.jsonl").read_bytes() == before
-
-
-# -- torchrun --------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_all_processes_fail_where_the_loss_breaks(tmp_path, tiny_student):
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "agents.train", *SMALL, "--policy", "transformers", "--student", str(tiny_student[2]),
-        "--steps", "3", "--lr", "1e30", "--run-dir", str(tmp_path / "run"),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 1
-    assert done.stderr.count("error: step") == 1
-    assert "exitcode: 2" not in " ".join(done.stderr.replace(":", ": ").split())

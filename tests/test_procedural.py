@@ -12,11 +12,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.procedural_items import items
 
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.errors import QuestionError
@@ -41,15 +41,6 @@ CONCEPTS = [template for template in NUMERIC if template.family == "concepts"]
 every_template = pytest.mark.parametrize("template", EVERY, ids=lambda t: f"{t.family}-{t.name}")
 choice_template = pytest.mark.parametrize("template", CHOICE, ids=lambda t: t.name)
 numeric_template = pytest.mark.parametrize("template", NUMERIC, ids=lambda t: t.name)
-
-
-@cache
-def _items(family: str, name: str, split: str, count: int) -> tuple[Question, ...]:
-    return tuple(TEMPLATES[family][name].item(split, number) for number in range(count))
-
-
-def items(template: Template, split: str = "train", count: int = MANY) -> tuple[Question, ...]:
-    return _items(template.family, template.name, split, count)
 
 
 def option_text(question: Question, letter: str) -> str:
@@ -82,7 +73,7 @@ def facts(template: Template, question: Question) -> tuple[tuple[str, str], ...]
 
 @choice_template
 def test_four_distinct_options_with_letters_in_order(template: Template) -> None:
-    for question in items(template):
+    for question in items(template, count=MANY):
         assert question.letters == tuple("ABCD")
         assert len({option.text for option in question.options}) == 4
         assert len(set(values(question).values())) == 4
@@ -92,7 +83,7 @@ def test_four_distinct_options_with_letters_in_order(template: Template) -> None
 @choice_template
 def test_options_look_alike(template: Template) -> None:
     """No option stands out by notation, sign or a different unit."""
-    for question in items(template):
+    for question in items(template, count=MANY):
         if not any(option.text[0].isdigit() for option in question.options):
             continue  # texts
         units = {option.text.partition(" ")[2] for option in question.options}
@@ -103,19 +94,18 @@ def test_options_look_alike(template: Template) -> None:
 
 @choice_template
 def test_every_letter_is_right_about_as_often(template: Template) -> None:
-    shares = Counter(question.answer for question in items(template))
+    shares = Counter(question.answer for question in items(template, count=MANY))
     for letter in "ABCD":
         assert 0.20 <= shares[letter] / MANY <= 0.30, shares
 
 
 @choice_template
 def test_at_least_2000_distinct_items(template: Template) -> None:
-    seen = set()
-    for number in itertools.count():
-        seen.add(facts(template, template.item("train", number)))
-        if len(seen) >= 2000:
-            break
-        assert number < 8000, f"only {len(seen)} distinct items among {number}"
+    seen, count = set(), 0
+    while len(seen) < 2000:
+        assert count < 8000, f"only {len(seen)} distinct items among {count}"
+        count += 500
+        seen |= {facts(template, question) for question in items(template, count=count)[-500:]}
 
 
 # -- blind rules -------------------------------------------------------------------------
@@ -202,7 +192,7 @@ BLIND_RULES: dict[str, Callable[[Question], Scores]] = {
 @choice_template
 def test_no_blind_rule_finds_the_answer(template: Template, rule: str) -> None:
     hits: dict[str, list[float]] = {level: [] for level in template.draws}
-    for question in items(template):
+    for question in items(template, count=MANY):
         scores = BLIND_RULES[rule](question)
         most = max(scores.values())
         best = [letter for letter, score in scores.items() if score == most]
@@ -246,7 +236,7 @@ def test_a_domain_has_five_templates_and_two_drills(domain: str) -> None:
 
 @pytest.mark.parametrize("template", DRILLS, ids=lambda t: t.name)
 def test_drills_are_small_whole_numbers(template: Template) -> None:
-    questions = items(template, count=MANY)
+    questions = items(template, count=500)
     assert len({question.statement for question in questions}) >= 200
     for question in questions:
         assert len(question.mistakes) >= 3
@@ -486,57 +476,7 @@ def test_the_ids_of_a_set_are_unique() -> None:
         assert len({questions[index].id for index in range(500)}) == 500
 
 
-# -- truth by another route --------------------------------------------------------------
-
-# Standard atomic weights, abridged, as tables print them.
-WEIGHTS = {
-    "H": 1.008, "O": 15.999, "N": 14.007, "Mg": 24.305, "Al": 26.982, "P": 30.974, "S": 32.06, "Cl": 35.45,
-    "Ca": 40.078, "Sc": 44.956, "V": 50.942, "Cr": 51.996, "Mn": 54.938, "Fe": 55.845, "Co": 58.933,
-    "Ni": 58.693, "Cu": 63.546, "Zn": 65.38, "Ga": 69.723, "As": 74.922, "Se": 78.971, "Br": 79.904,
-    "Sr": 87.62, "Y": 88.906, "Mo": 95.95, "Cd": 112.414, "In": 114.818, "Sn": 118.710, "I": 126.904,
-    "Ba": 137.327, "La": 138.905, "Ce": 140.116, "Nd": 144.242, "Gd": 157.25, "Er": 167.259, "W": 183.84,
-    "Re": 186.207, "Pb": 207.2, "Bi": 208.980,
-}  # fmt: skip
-
-
-def _mass(formula: str) -> float:
-    """Mass of a formula with brackets, by unfolding it into atoms."""
-    while bracket := re.search(r"\(([^()]*)\)(\d*)", formula):
-        formula = formula.replace(bracket[0], bracket[1] * int(bracket[2] or 1), 1)
-    parts = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
-    assert "".join(symbol + count for symbol, count in parts) == formula
-    return sum(WEIGHTS[symbol] * int(count or 1) for symbol, count in parts)
-
-
-def _molar_mass(statement: str) -> float:
-    match = re.search(r"([A-Z]\S+) \. (\d+) (H2O)", statement)
-    assert match is not None
-    return _mass(match[1]) + int(match[2]) * _mass(match[3])
-
-
-def _hardy_weinberg(statement: str) -> float:
-    """By the balance of the three genotypes: N - n - (1 - q)^2 N."""
-    low, high = sorted(int(number) for number in re.findall(r"\b\d+\b", statement))
-    q = math.sqrt(low / high)
-    return high - low - (1 - q) ** 2 * high
-
-
-ROUTES = {
-    "molar_mass": _molar_mass,
-    "hardy_weinberg": _hardy_weinberg,
-}
-
-
-@pytest.mark.parametrize("name", ROUTES)
-def test_truth_agrees_with_an_independent_route(name: str) -> None:
-    template = TEMPLATES["procedural"][name]
-    half_a_digit = 0.5 * 10.0 ** (1 - template.digits)
-    for split in ("train", "test"):
-        for question in items(template, split, MANY if split == "train" else 300):
-            expected = ROUTES[template.name](question.statement)
-            shown = values(question)[question.answer]
-            assert shown == pytest.approx(expected, rel=1.01 * half_a_digit), question.statement
-
+# -- concepts ----------------------------------------------------------------------------
 
 _OPERATION = {
     "add": lambda x, y: int(str(x + y)[-1]),

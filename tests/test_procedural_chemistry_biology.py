@@ -12,7 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import combinations, count
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +23,7 @@ from Bio.Data.IUPACData import protein_letters_1to3, protein_weights
 from Bio.Seq import Seq
 from rdkit import Chem
 from rdkit.Chem.Descriptors import MolWt
+from support.procedural_items import items
 
 from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.questions.procedural.biology import code
@@ -493,11 +494,6 @@ def assert_same(template: Template, text: str, expected: Any) -> None:
 # -- truth and mistakes ------------------------------------------------------------------
 
 
-def test_each_domain_has_five_templates_and_two_drills() -> None:
-    assert Counter(template.domain for template in QUIZZES) == dict.fromkeys(DOMAINS, 5)
-    assert Counter(template.domain for template in DRILLS) == dict.fromkeys(DOMAINS, 2)
-
-
 @every
 def test_every_mistake_has_a_route_of_its_own(template: Template) -> None:
     routes = ROUTES[template.name][1]
@@ -512,8 +508,7 @@ def test_every_mistake_has_a_route_of_its_own(template: Template) -> None:
 def test_the_truth_by_another_route(template: Template) -> None:
     read, _ = ROUTES[template.name]
     for split, some in (("train", SOME), ("test", 100)):
-        for number in range(some):
-            question = template.item(split, number)
+        for question in items(template, split, some):
             expected = read(facts(template, question)).right
             assert_same(template, shown(question, question.answer), expected)
 
@@ -521,8 +516,7 @@ def test_the_truth_by_another_route(template: Template) -> None:
 @every
 def test_every_mistake_by_another_route(template: Template) -> None:
     read, routes = ROUTES[template.name]
-    for number in range(SOME):
-        question = template.item("train", number)
+    for question in items(template, count=SOME):
         found = read(facts(template, question))
         for mistake in question.mistakes:
             assert_same(template, shown(question, mistake.answer), routes[mistake.name](found))
@@ -532,7 +526,7 @@ def test_every_mistake_by_another_route(template: Template) -> None:
 def test_no_two_mistakes_always_agree(template: Template) -> None:
     """Such a pair could not be told apart by the answer."""
     read, routes = ROUTES[template.name]
-    found = [read(facts(template, template.item("train", number))) for number in range(60)]
+    found = [read(facts(template, question)) for question in items(template, count=60)]
     results = {slip.name: [routes[slip.name](numbers) for numbers in found] for slip in template.slips}
     for one, other in combinations(results, 2):
         assert results[one] != results[other], (one, other)
@@ -558,35 +552,11 @@ SIZES: dict[str, Callable[[Facts, Numbers], float]] = {
 def test_levels_grow(template: Template) -> None:
     assert tuple(template.draws) == LEVELS
     sizes: dict[str, list[float]] = {level: [] for level in LEVELS}
-    for number in range(SOME):
-        question = template.item("train", number)
+    for question in items(template, count=SOME):
         given = facts(template, question)
         sizes[question.level].append(SIZES[template.name](given, ROUTES[template.name][0](given)))
     easy, medium, hard = (statistics.fmean(sizes[level]) for level in LEVELS)
     assert easy < medium < hard
-
-
-@every
-def test_enough_items(template: Template) -> None:
-    wanted = {"train": 2000, "test": 100} if template.family == "procedural" else {"train": 200, "test": 20}
-    for split, least in wanted.items():
-        found: set[str] = set()
-        for number in count():
-            found.add(str(facts(template, template.item(split, number))))
-            if len(found) >= least:
-                break
-            assert number < 3 * least, f"only {len(found)} distinct items of {split}"
-
-
-@every_drill
-def test_drills_are_small_whole_numbers(template: Template) -> None:
-    for number in range(SOME):
-        question = template.item("train", number)
-        assert len(question.mistakes) >= 3
-        assert re.fullmatch(r"[a-z]+( \d\d?)+", question.statement)
-        for worked in (question.solution or "", *(mistake.reasoning for mistake in question.mistakes)):
-            for line in worked.split("\n"):
-                assert re.fullmatch(r"\w+ \d\d?", line), worked
 
 
 # -- tables ------------------------------------------------------------------------------
@@ -659,8 +629,7 @@ BLIND_RULES: dict[str, Callable[[str, list[str]], float]] = {
 @every_text
 def test_no_blind_rule_for_texts_finds_the_answer(template: Template, rule: str) -> None:
     hits, trials = 0.0, 600
-    for number in range(trials):
-        question = template.item("train", number)
+    for question in items(template, count=trials):
         texts = {option.letter: option.text for option in question.options}
         scores = {
             letter: BLIND_RULES[rule](text, [texts[other] for other in texts if other != letter])

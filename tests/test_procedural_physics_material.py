@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import constants
+from support.procedural_items import items
 
 from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.questions.procedural.arithmetic import SHAPES, parse, write
@@ -318,7 +319,7 @@ def test_every_template_has_a_route() -> None:
 
 def _items(template: Template) -> Iterator[Question]:
     for split, count in COUNTS.items():
-        yield from (template.item(split, number) for number in range(count))
+        yield from items(template, split, count)
 
 
 @pytest.mark.parametrize("name", ROUTES)

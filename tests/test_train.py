@@ -10,50 +10,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from support.real_rows import REAL_DATA, real_data
+from support.short_runs import SMALL, finished_run, run, same_runs
 
 from agents import train
 from agents.config import TrainConfig
 from agents.learning.samples import Sample
-from agents.metrics import definition
 from agents.runs.checkpoint import latest_checkpoint
 from agents.runs.presets import PRESETS
 from agents.trainer import advantages_of
 from socratic_env.records.run_folder import read_lines
-
-SMALL = [
-    "--warm.steps", "30", "--warm.batch", "32", "--questions-per-step", "4",
-    "--rollouts-per-question", "4", "--questions-per-minibatch", "2",
-    "--eval-questions", "8", "--eval-samples", "2", "--eval-every", "2",
-]  # fmt: skip
-
-
-def finished_run(folder):
-    """(train metrics, eval metrics) of a finished run whose files are all there and usable."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    metrics = read_lines(folder / "metrics.jsonl")
-    config = json.loads((folder / "config.json").read_text())
-    steps = [m for m in metrics if m["kind"] == "train"]
-    assert len(steps) == config["steps"]
-    report = (folder / "report.html").read_text()
-    assert report.count("<svg") >= 5
-    assert "://" not in report.replace("http://127.0.0.1", "")
-    for key in {key for record in metrics for key in record} - {"kind", "step"}:
-        assert definition(key.removesuffix("_low").removesuffix("_high"))
-    assert list((folder / "tensorboard").iterdir())
-    (checkpoint,) = (folder / "checkpoints").iterdir()
-    assert checkpoint.name == f"step-{config['steps']:06d}"
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForCausalLM.from_pretrained(checkpoint)
-    ids = tokenizer("zorin 3 5 2", return_tensors="pt")["input_ids"]
-    assert torch.isfinite(model(ids).logits).all()
-    return steps, [m for m in metrics if m["kind"] == "eval"]
-
-
-def run(folder, *options):
-    return train.main([*SMALL, "--run-dir", str(folder), *options])
 
 
 @pytest.mark.parametrize(
@@ -131,26 +97,6 @@ def test_credit_assignment_decides_what_a_failed_first_attempt_gets():
 # -- resume ----------------------------------------------------------------------------------
 
 
-def without_times(path):
-    return [{k: v for k, v in r.items() if "second" not in k} for r in read_lines(path)]
-
-
-def same_runs(*folders):
-    """Whether two run folders hold the same history and the same weights, bit for bit."""
-    one, two = folders
-    for name in ("metrics.jsonl", "episodes.jsonl", "evaluations.jsonl"):
-        assert without_times(one / name) == without_times(two / name), name
-    states = [
-        torch.load(latest_checkpoint(folder / "checkpoints") / "trainer.pt", weights_only=True)
-        for folder in folders
-    ]
-    one, two = (str(state).replace("(", "[").replace(")", "]") for state in states)  # tuples become lists
-    assert one == two
-    weights = [load_file(latest_checkpoint(f / "checkpoints") / "model.safetensors") for f in folders]
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-
-
 @pytest.mark.parametrize(
     "settings",
     [[], ["--algorithm", "sdpo"], ["--lora-rank", "4", "--dtype", "bfloat16"]],
@@ -167,46 +113,6 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, tiny_s
     (tmp_path / "parts" / "checkpoints" / "step-000004.part").mkdir()
     assert train.main(["--resume", str(tmp_path / "parts"), "--steps", "5"]) == 0
     same_runs(tmp_path / "whole", tmp_path / "parts")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("settings", [[], ["--algorithm", "sdpo"], ["--lora-rank", "4"]], ids=str)
-def test_two_processes_learn_what_one_does(tmp_path, tiny_student, settings):
-    """FSDP2 over gloo: the same episodes, losses and weights, and a checkpoint that either can go on with."""
-    options = [
-        *SMALL, "--policy", "transformers", "--student", str(tiny_student[2]), "--steps", "2",
-        "--micro-batch-tokens", "500",
-        "--questions-per-step", "32", "--questions-per-minibatch", "16", *settings,
-    ]  # fmt: skip
-    assert train.main([*options, "--run-dir", str(tmp_path / "one")]) == 0
-
-    def two(*arguments):
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        done = subprocess.run(
-            [*launch, "-m", "agents.train", *arguments], capture_output=True, text=True, timeout=400
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    two(*options, "--run-dir", str(tmp_path / "two"))
-    logs = [
-        [m for m in read_lines(tmp_path / n / "metrics.jsonl") if m["kind"] == "train"]
-        for n in ("one", "two")
-    ]
-    assert len(logs[0]) == len(logs[1]) == 2
-    for one, other in zip(*logs, strict=True):
-        for name in ("unassisted", "loss", "grad_norm", "ratio_max", "entropy", "trained_tokens"):
-            assert other[name] == pytest.approx(one[name], rel=2e-4, abs=1e-6), name
-    places = [latest_checkpoint(tmp_path / n / "checkpoints") / "model.safetensors" for n in ("one", "two")]
-    weights = [load_file(place) for place in places]
-    assert weights[0].keys() == weights[1].keys()
-    for name, weight in weights[0].items():
-        torch.testing.assert_close(weights[1][name], weight, atol=2e-5, rtol=1e-3)
-    # What two processes wrote one goes on with, and what one wrote two go on with.
-    assert train.main(["--resume", str(tmp_path / "two"), "--steps", "3"]) == 0
-    two("--resume", str(tmp_path / "one"), "--steps", "3")
-    last = [read_lines(tmp_path / name / "metrics.jsonl")[-1] for name in ("one", "two")]
-    assert [m["step"] for m in last] == [3, 3]
-    assert last[0]["sampled_unassisted"] == pytest.approx(last[1]["sampled_unassisted"], abs=0.1)
 
 
 @pytest.mark.slow
