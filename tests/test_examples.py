@@ -10,13 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RISES = r"by learning \+\S+ \[\+0\.(?!00)\d\d, .*\n"  # the whole interval lies above 0
-SLOW = ("tianshou_ppo", "sb3_ppo", "torchrl_ppo")  # half a minute each
+SLOW = ("tianshou_ppo", "sb3_ppo", "torchrl_ppo", "trl_grpo")  # half a minute each
 CLAIMS = {
     "self_play": (
         rf"leak_penalty 1\n.*{RISES}.*leak 0\.0\d\n",
         rf"leak_penalty 0\n.*{RISES}.*leak 0\.[89]\d\n",
     ),
-    **dict.fromkeys(SLOW, (r"before 0\.[0-4]\d, after (0\.9\d|1\.00), best achievable 1\.00",)),
+    **dict.fromkeys(SLOW[:3], (r"before 0\.[0-4]\d, after (0\.9\d|1\.00), best achievable 1\.00",)),
 }
 # TRL warns when it is imported beside a vLLM that is newer than itself, used or not.
 WARNINGS = ["-W", "error::UserWarning", "-W", "ignore:TRL currently supports vLLM:UserWarning"]

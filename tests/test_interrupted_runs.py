@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from support.few_questions import few_questions
 from support.short_runs import SMALL, run, same_runs, without_times
 from transformers import AutoTokenizer
 
@@ -168,9 +169,9 @@ def test_a_log_on_a_full_disk_keeps_whole_lines(tmp_path):
 # -- kills -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_run_killed_in_its_warm_start_starts_over(tmp_path):
     options = [*SMALL, "--policy", "transformers", "--steps", "0", "--tiny.hidden", "32", "--warm.steps", "3"]
+    options += ["--questions", str(few_questions(tmp_path / "questions"))]
     folder = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-m", "agents.train", *options, "--warm.steps", "100000", "--run-dir", str(folder)],

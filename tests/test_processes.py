@@ -76,7 +76,7 @@ def runs(tmp_path_factory, tiny_student):
     def first(number, setting):
         return [
             *SMALL, "--policy", "transformers", "--student", str(tiny_student[2]), "--steps", "2",
-            "--micro-batch-tokens", "500", "--questions-per-step", "32", "--questions-per-minibatch", "16",
+            "--micro-batch-tokens", "500", "--questions-per-step", "16", "--questions-per-minibatch", "8",
             *SETTINGS[setting], "--run-dir", str(root / setting / number),
         ]  # fmt: skip
 

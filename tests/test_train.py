@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.few_questions import few_questions
 from support.real_rows import REAL_DATA, real_data
 from support.short_runs import SMALL, finished_run, run, same_runs
 
@@ -47,8 +48,10 @@ def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, 
 
 
 def test_the_same_seed_gives_the_same_student(tmp_path):
+    questions = few_questions(tmp_path / "questions")
     for name in "ab":
         options = ["--steps", "0", "--warm.steps", "8", "--policy", "transformers", "--seed", "5"]
+        options += ["--questions", str(questions)]
         assert run(tmp_path / name, *options) == 0
     same_runs(tmp_path / "a", tmp_path / "b")
 
@@ -63,10 +66,9 @@ def test_a_batch_that_breaks_the_loss_is_saved(tmp_path, capsys, tiny_student):
     assert len([Sample(**record) for record in read_lines(saved)]) >= 16
 
 
-def test_reinforce_plus_plus_makes_one_attempt(tmp_path):
-    assert (
-        run(tmp_path / "run", "--steps", "1", "--policy", "transformers", "--algorithm", "reinforce++") == 0
-    )
+def test_reinforce_plus_plus_makes_one_attempt(tmp_path, tiny_student):
+    options = ["--steps", "1", "--policy", "transformers", "--student", str(tiny_student[2])]
+    assert run(tmp_path / "run", *options, "--algorithm", "reinforce++") == 0
     assert all(len(e["attempts"]) == 1 for e in read_lines(tmp_path / "run" / "episodes.jsonl"))
 
 
@@ -104,14 +106,14 @@ def test_credit_assignment_decides_what_a_failed_first_attempt_gets():
 )
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, tiny_student, settings):
     options = ["--policy", "transformers", "--student", str(tiny_student[2]), *settings]
-    assert run(tmp_path / "whole", "--steps", "5", *options) == 0
+    assert run(tmp_path / "whole", "--steps", "4", *options) == 0
     assert run(tmp_path / "parts", "--steps", "2", *options) == 0
     # A later step was under way: its records, the last one torn, and half a checkpoint.
     for name in ("metrics.jsonl", "episodes.jsonl"):
         with (tmp_path / "parts" / name).open("a") as file:
             file.write('{"step": 3, "kind": "train"}\n{"step": 3, "ki')
     (tmp_path / "parts" / "checkpoints" / "step-000004.part").mkdir()
-    assert train.main(["--resume", str(tmp_path / "parts"), "--steps", "5"]) == 0
+    assert train.main(["--resume", str(tmp_path / "parts"), "--steps", "4"]) == 0
     same_runs(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -202,8 +204,8 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, capsys, monkeypatch, opti
     assert not (tmp_path / "run").exists()
 
 
-def test_a_context_without_room_for_any_prompt_is_one_error(tmp_path, capsys):
-    options = ["--max-model-len", "20", "--max-response-tokens", "16", "--warm.steps", "0"]
+def test_a_context_without_room_for_any_prompt_is_one_error(tmp_path, tiny_student, capsys):
+    options = ["--max-model-len", "20", "--max-response-tokens", "16", "--student", str(tiny_student[2])]
     assert run(tmp_path / "run", "--policy", "transformers", *options) == 1
     assert "none of 16 prompts fits into max_model_len=20" in capsys.readouterr().err
 
