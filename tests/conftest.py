@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.browser import chromium
+from support.made_data import REAL, made, made_data
 from support.once import WORKER, made_once
-from support.real_rows import REAL_DATA
+from support.real_rows import REAL_DATA, has_real_rows
 from support.real_server import vllm_server
 
 if WORKER in os.environ:  # there are as many workers as cores
@@ -31,11 +32,10 @@ TOGETHER = {
 
 
 def pytest_report_header():
-    rows = REAL_DATA if (REAL_DATA / "sciknoweval").is_dir() else "none"
+    rows = REAL_DATA if has_real_rows() else "none"
     return f"real rows: {rows}; Chromium: {chromium() or 'none'} (docs/testing.md says how to have both)"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     def place(item):
         name = item.path.stem.removeprefix("test_")
@@ -66,6 +66,12 @@ def interruptible():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module", params=["made", "real"] if has_real_rows() else ["made"])
+def published(request, tmp_path_factory):
+    """SciKnowEval's files as they are published: made-up ones, and the real ones where they are."""
+    return REAL if request.param == "real" else made(made_once(tmp_path_factory, "published", made_data))
 
 
 @pytest.fixture(scope="session")

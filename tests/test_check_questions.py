@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.real_rows import REAL_DATA, real_data
+from support.made_data import Published
 from support.scripted import choice_question, mistake, numeric_question
 
 from socratic_env import Question
@@ -76,12 +76,10 @@ def test_a_solution_may_write_its_answer_as_a_student_may(answer: str, solution:
         check_questions([replace(question, answer="77")])
 
 
-@real_data
-def test_published_rows_are_checked() -> None:
-    data = REAL_DATA / "sciknoweval"
-    test = load_questions(data, "chemistry", "test")
-    check_questions(load_questions(data, "chemistry", "train"), held_out=test, number=100)
-    row = load_questions(data, "physics").find("physics/train/279")  # ".. The answer is 0.15. Which .."
+def test_published_rows_are_checked(published: Published) -> None:
+    test = load_questions(published.rows, "chemistry", "test")
+    check_questions(load_questions(published.rows, "chemistry", "train"), held_out=test, number=100)
+    row = load_questions(published.rows, "physics").find(published.tells)  # ".. The answer is 0.15. Which .."
     with pytest.raises(CheckError, match=r"its text tells the answer \(number\)"):
         check_questions([row])
 

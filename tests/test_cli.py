@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.real_rows import REAL_DATA, real_data
+from support.made_data import Published
 
 from socratic_env.cli import COMMANDS, main
 from socratic_env.cli.play import wrapped
@@ -155,13 +155,13 @@ def test_audit_imports_no_transformers(mine: Path) -> None:
     subprocess.run([sys.executable, "-c", code, "audit", str(mine)], check=True, capture_output=True)
 
 
-@real_data
-def test_audit_of_the_published_rows(capsys: Any) -> None:
-    assert status("audit", str(REAL_DATA / "sciknoweval"), "--json") == 0
+def test_audit_of_the_published_rows(published: Published, capsys: Any) -> None:
+    assert status("audit", str(published.rows), "--json") == 0
     held = json.loads(capsys.readouterr().out)
     mis_split = [row["id"] for row in held["rows"] if row["problem"].startswith("mis-split")]
-    assert sum(row_id.startswith("physics/") for row_id in mis_split) == 73
-    assert sum(entry["rows"] for entry in held["subtasks"]) == 4335
+    found = sum(row_id.startswith("physics/") for row_id in mis_split)
+    assert found == sum(published.mis_split.values())
+    assert sum(entry["rows"] for entry in held["subtasks"]) == sum(published.counts.values())
 
 
 # -- play --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 text legible."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from support.browser import chromium, look, running
@@ -53,23 +54,24 @@ def pages(tmp_path_factory):
     return pages
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
 @pytest.mark.parametrize("name", ["whole", "empty", "one step", "interrupted", "hostile", "variants"])
-def test_pages_are_drawn_and_legible(browser, pages, name, width, dark):
-    seen = look(browser, pages[name], width, dark, prepare=OPEN_ALL)
-    assert seen.requests == []
-    assert seen.complaints == []
-    found = seen.found
-    assert found["overflow"] <= 0
-    for flaw in ("outside", "overlaps", "faint", "small"):
-        assert not found[flaw], flaw
+def test_pages_are_drawn_and_legible(browser, pages, name):
     charts = sum(len(panels) for panels in SECTIONS.values())
     kinds = {"empty": sum(p.kind == "eval" for ps in SECTIONS.values() for p in ps), "variants": 1}
-    assert len(found["charts"]) == kinds.get(name, charts)
-    for chart in found["charts"]:
-        assert min(chart["width"], chart["height"]) > 100, chart
-        assert chart["shapes"] > 5, chart
-        assert chart["curves"] or name == "variants", chart
+    for width, dark in product((1280, 390), (False, True)):
+        view = f"{width} pixels, {'dark' if dark else 'light'}"
+        seen = look(browser, pages[name], width, dark, prepare=OPEN_ALL)
+        assert seen.requests == [], view
+        assert seen.complaints == [], view
+        found = seen.found
+        assert found["overflow"] <= 0, view
+        for flaw in ("outside", "overlaps", "faint", "small"):
+            assert not found[flaw], (flaw, view)
+        assert len(found["charts"]) == kinds.get(name, charts), view
+        for chart in found["charts"]:
+            assert min(chart["width"], chart["height"]) > 100, (chart, view)
+            assert chart["shapes"] > 5, (chart, view)
+            assert chart["curves"] or name == "variants", (chart, view)
 
 
 def test_hostile_texts_are_shown_as_they_are_and_do_nothing(browser, pages):

@@ -9,15 +9,16 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.real_rows import REAL_DATA, real_data
+from support.made_data import Published
+from support.published_forms import FORMS, OPTIONS, paper_row, sdpo_row, user_text, v2_row, write
 
 import socratic_env  # noqa: F401 - registers the ids
 from socratic_env.errors import ConfigurationError, QuestionError
@@ -26,59 +27,42 @@ from socratic_env.questions.sciknoweval import CLOSING
 from socratic_env.types import DOMAINS, Question, reply
 from socratic_env.verifiers import by_kind
 
-COUNTS = {
-    ("chemistry", "train"): 1890,
-    ("chemistry", "test"): 210,
-    ("physics", "train"): 720,
-    ("physics", "test"): 80,
-    ("biology", "train"): 450,
-    ("biology", "test"): 50,
-    ("material", "train"): 841,
-    ("material", "test"): 94,
-}
-
-each_file = pytest.mark.parametrize(("domain", "split"), COUNTS, ids=lambda part: part)
-
-
-# -- the real files ----------------------------------------------------------------------
+# -- the published files, made up and real -------------------------------------------------
 
 
 @cache
-def real(domain: str, split: str) -> QuestionList:
-    questions = load_questions(REAL_DATA / "sciknoweval", domain, split)
+def read(published: Published, domain: str, split: str) -> QuestionList:
+    questions = load_questions(published.rows, domain, split)
     assert isinstance(questions, QuestionList)
     return questions
 
 
-def raw(domain: str, split: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(
-        REAL_DATA / "sciknoweval" / domain / f"{split}.parquet"
-    ).to_pylist()
+def every(published: Published) -> list[Question]:
+    return [question for domain, split in published.counts for question in read(published, domain, split)]
+
+
+def raw(published: Published, domain: str, split: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(published.rows / domain / f"{split}.parquet").to_pylist()
     return rows
 
 
-@real_data
-@each_file
-def test_counts_are_as_published(domain: str, split: str) -> None:
-    assert len(real(domain, split)) == COUNTS[domain, split]
+def test_counts_are_as_published(published: Published) -> None:
+    assert {part: len(read(published, *part)) for part in published.counts} == published.counts
 
 
-@real_data
-@each_file
-def test_every_text_is_the_message_of_its_row(domain: str, split: str) -> None:
-    rows = raw(domain, split)
-    for number, (question, row) in enumerate(zip(real(domain, split), rows, strict=True)):
-        assert question.text == row["prompt"][-1]["content"]
-        assert question.system == row["prompt"][0]["content"]
-        assert question.answer == row["reward_model"]["ground_truth"]
-        assert question.id == f"{domain}/{split}/{number}"
-        assert question.domain == domain
+def test_every_text_is_the_message_of_its_row(published: Published) -> None:
+    for domain, split in published.counts:
+        rows = zip(read(published, domain, split), raw(published, domain, split), strict=True)
+        for number, (question, row) in enumerate(rows):
+            assert question.text == row["prompt"][-1]["content"]
+            assert question.system == row["prompt"][0]["content"]
+            assert question.answer == row["reward_model"]["ground_truth"]
+            assert question.id == f"{domain}/{split}/{number}"
+            assert question.domain == domain
 
 
-@real_data
-@each_file
-def test_every_row_has_its_options_and_a_gold_answer_that_passes(domain: str, split: str) -> None:
-    for question in real(domain, split):
+def test_every_row_has_its_options_and_a_gold_answer_that_passes(published: Published) -> None:
+    for question in every(published):
         assert question.letters in (tuple("ABCD"), tuple("AB"))
         assert question.closing == CLOSING
         assert question.statement.strip()
@@ -86,58 +70,53 @@ def test_every_row_has_its_options_and_a_gold_answer_that_passes(domain: str, sp
         assert by_kind(question, reply("It follows.", question.answer)).correct
 
 
-@real_data
-def test_two_hundred_biology_rows_have_two_options() -> None:
-    rows = [*real("biology", "train"), *real("biology", "test")]
-    assert sum(len(question.options) == 2 for question in rows) == 200
+def test_some_biology_rows_have_two_options(published: Published) -> None:
+    found = Counter(question.domain for question in every(published) if len(question.options) == 2)
+    assert found == {"biology": published.two_options}
 
 
-@real_data
-def test_options_that_span_lines_are_kept_whole() -> None:
-    rows = [*real("material", "train"), *real("material", "test")]
-    assert sum("\n" in option.text for question in rows for option in question.options) == 500
+def test_options_that_span_lines_are_kept_whole(published: Published) -> None:
+    options = [(question.domain, option) for question in every(published) for option in question.options]
+    assert Counter(domain for domain, option in options if "\n" in option.text) == {
+        "material": published.lines
+    }
 
 
-@real_data
-def test_statements_go_on_after_their_first_blank_line() -> None:
+def test_statements_go_on_after_their_first_blank_line(published: Published) -> None:
     """`extra_info.question` is cut there, so it must not be what is read."""
     cut = 0
-    for domain, split in COUNTS:
-        for question, row in zip(real(domain, split), raw(domain, split), strict=True):
+    for part in published.counts:
+        for question, row in zip(read(published, *part), raw(published, *part), strict=True):
             short = row["extra_info"]["question"][0]
             assert question.text.startswith(short)
             cut += question.text != f"{short}\n{CLOSING}"
-    assert cut == 145
+    assert cut == published.cut
 
 
-@real_data
-def test_all_domains_of_a_folder_come_together() -> None:
-    questions = load_questions(str(REAL_DATA / "sciknoweval"), None, "test")
-    assert len(questions) == sum(count for (_, split), count in COUNTS.items() if split == "test")
-    question = questions.find("material/test/93")
-    assert question == real("material", "test")[93]
+def test_all_domains_of_a_folder_come_together(published: Published) -> None:
+    questions = load_questions(str(published.rows), None, "test")
+    assert len(questions) == sum(count for (_, split), count in published.counts.items() if split == "test")
+    last = read(published, "material", "test")[-1]
+    assert questions.find(last.id) == last
 
 
-@real_data
-def test_a_single_file_keeps_the_split_of_its_name() -> None:
-    questions = load_questions(REAL_DATA / "sciknoweval" / "physics" / "test.parquet", None, "train")
+def test_a_single_file_keeps_the_split_of_its_name(published: Published) -> None:
+    questions = load_questions(published.rows / "physics" / "test.parquet", None, "train")
     assert questions[0].id == "physics/test/0"
 
 
-def published() -> dict[tuple[str, tuple[str, ...]], list[Question]]:
-    """Rows of the files by what they ask: statement and option texts."""
+def by_what_they_ask(published: Published) -> dict[tuple[str, tuple[str, ...]], list[Question]]:
+    """Rows of the files by statement and option texts."""
     rows: dict[tuple[str, tuple[str, ...]], list[Question]] = {}
-    for domain, split in COUNTS:
-        for question in real(domain, split):
-            texts = tuple(option.text for option in question.options)
-            rows.setdefault((question.statement, texts), []).append(question)
+    for question in every(published):
+        texts = tuple(option.text for option in question.options)
+        rows.setdefault((question.statement, texts), []).append(question)
     return rows
 
 
-@real_data
-def test_the_sdpo_lines_are_the_same_questions() -> None:
+def test_the_sdpo_lines_are_the_same_questions(published: Published) -> None:
     """The sample is the first two lines of each test file, in the order of the parquet rows."""
-    lines, rows, places = load_questions(REAL_DATA / "samples" / "sdpo_lines.jsonl"), published(), []
+    lines, rows, places = load_questions(published.sdpo), by_what_they_ask(published), []
     for mine in lines:
         (theirs,) = rows[mine.statement, tuple(option.text for option in mine.options)]
         assert (mine.options, mine.answer, mine.text) == (theirs.options, theirs.answer, theirs.text)
@@ -146,13 +125,11 @@ def test_the_sdpo_lines_are_the_same_questions() -> None:
     assert places == [f"{domain}/test/{row}" for domain in sorted(DOMAINS) for row in (0, 1)]
 
 
-@real_data
-def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept() -> None:
-    path = REAL_DATA / "samples" / "hicai_v2_L3.jsonl"
-    source = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept(published: Published) -> None:
+    source = [json.loads(line) for line in published.v2.read_text(encoding="utf-8").splitlines()]
     kept = [n for n, row in enumerate(source) if row["details"]["level"] == "L3" and row["choices"]["text"]]
-    questions, rows = load_questions(path), published()
-    assert len(questions) == len(kept) == 45
+    questions, rows = load_questions(published.v2), by_what_they_ask(published)
+    assert len(questions) == len(kept) == published.kept
     for number, mine in zip(kept, questions, strict=True):
         assert mine.id == f"{mine.domain}/train/{number}"
         assert mine.subtask == source[number]["details"]["subtask"]
@@ -161,13 +138,10 @@ def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept() -> None:
         assert mine.answer == theirs.answer == source[number]["answerKey"]
 
 
-@real_data
-def test_the_environment_runs_on_a_folder_with_the_retry_teacher() -> None:
-    env = gym.make(
-        "SocraticSciKnow-v0", questions=str(REAL_DATA / "sciknoweval"), split="test", teacher="retry"
-    )
+def test_the_environment_runs_on_a_folder_with_the_retry_teacher(published: Published) -> None:
+    env = gym.make("SocraticSciKnow-v0", questions=str(published.rows), split="test", teacher="retry")
     observation, info = env.reset(options={"question_id": "biology/test/0"})
-    assert real("biology", "test")[0].text in observation
+    assert read(published, "biology", "test")[0].text in observation
     observation, *_, info = env.step("<answer>\nZ\n</answer>")
     assert info["guidance"] == "Your answer is incorrect. Try again."
     env.close()
@@ -175,70 +149,7 @@ def test_the_environment_runs_on_a_folder_with_the_retry_teacher() -> None:
 
 # -- synthetic rows in the three forms ---------------------------------------------------
 
-OPTIONS = {"A": "one", "B": "two\nand a second line", "C": "three", "D": "four"}
-
-
-def user_text(statement: str, options: dict[str, str], closing: str = f"\n{CLOSING}") -> str:
-    return f"{statement}\n\n" + "\n".join(f"{letter}: {text}" for letter, text in options.items()) + closing
-
-
-def paper_row(
-    statement: str = "How many?", options: dict[str, str] = OPTIONS, answer: str = "B"
-) -> dict[str, Any]:
-    return {
-        "data_source": "sciknoweval/physics",
-        "prompt": [
-            {"role": "system", "content": "Answer."},
-            {"role": "user", "content": user_text(statement, options)},
-        ],
-        "ability": "science",
-        "reward_model": {"ground_truth": answer, "style": "rule"},
-        "extra_info": {"answer": "", "index": 0, "question": [statement.split("\n\n")[0]], "split": "train"},
-    }
-
-
-def sdpo_row(
-    statement: str = "How many?", options: dict[str, str] = OPTIONS, answer: str = "B"
-) -> dict[str, Any]:
-    return {
-        "idx": 7,
-        "kind": "mcq",
-        "dataset": "sciknoweval",
-        "answer": answer,
-        "prompt": user_text(statement, options),
-        "description": statement,
-        "system": "Answer.",
-    }
-
-
-def v2_row(
-    statement: str = "How many?", options: dict[str, str] = OPTIONS, answer: str = "B"
-) -> dict[str, Any]:
-    return {
-        "question": statement,
-        "choices": {"text": list(options.values()), "label": list(options)},
-        "answerKey": answer,
-        "answer": "",
-        "type": "mcq-4-choices",
-        "domain": "Physics",
-        "details": {"level": "L3", "task": "t", "subtask": "s", "source": "SciBench"},
-        "prompt": {"default": "Answer."},
-    }
-
-
-FORMS = {"paper": paper_row, "sdpo": sdpo_row, "v2": v2_row}
 each_form = pytest.mark.parametrize("form", FORMS)
-
-
-def write(path: Path, rows: list[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(rows), encoding="utf-8")
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def load(path: Path, domain: str | None = None, split: str = "train") -> list[Question]:
@@ -617,16 +528,16 @@ def test_the_hub_path_reads_a_folder_in_the_hubs_layout(
     env.close()
 
 
-@real_data
-def test_the_hub_path_reads_the_published_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_path_reads_the_published_rows(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     datasets = pytest.importorskip("datasets")
-    sample = REAL_DATA / "samples" / "hicai_v2_L3.jsonl"
     (tmp_path / "v2").mkdir()
-    (tmp_path / "v2" / "test.jsonl").write_bytes(sample.read_bytes())
+    (tmp_path / "v2" / "test.jsonl").write_bytes(published.v2.read_bytes())
     (tmp_path / "README.md").write_text(CARD.format(suffix=".jsonl"), encoding="utf-8")
     monkeypatch.setattr("socratic_env.questions.hub.HUB_NAME", str(tmp_path))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    hub, local = load_questions("sciknoweval"), load_questions(sample)
+    hub, local = load_questions("sciknoweval"), load_questions(published.v2)
     assert [hub[i] for i in range(len(hub))] == [local[i] for i in range(len(local))]
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 import torch
 from support.few_questions import few_questions
-from support.real_rows import REAL_DATA, real_data
 from support.short_runs import SMALL, finished_run, run, same_runs
 
 from agents import train
@@ -237,14 +236,13 @@ def test_help_names_every_setting_with_its_default(capsys):
         assert name in text
 
 
-# -- real rows, a real server --------------------------------------------------------------
+# -- published rows, a real server ---------------------------------------------------------
 
 
-@real_data
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_real_rows_with_a_served_teacher(tmp_path, teacher_server):
-    data = REAL_DATA / "sciknoweval"
+def test_published_rows_with_a_served_teacher(published, tmp_path, teacher_server):
+    data = published.rows
     teacher = {"kind": "openai", "base_url": f"{teacher_server}/v1", "model": "teacher", "max_tokens": 24}
     options = [
         "--steps", "2", "--policy", "transformers", "--questions", str(data), "--domain", "physics",
