@@ -18,13 +18,14 @@ if WORKER in os.environ:  # there are as many workers as cores
 LONGEST = (
     "student_improves", "train", "processes", "examples", "verl_and_openrlhf_adapters", "procedural",
     "eval_command", "interrupted_runs", "procedural_chemistry_biology", "pages_in_browser", "policies",
-    "server_policy", "classic_frameworks", "trl_adapter", "openai_teacher", "leakage", "check_questions",
+    "server_policy", "vllm_teacher", "classic_frameworks", "trl_adapter", "openai_teacher", "leakage",
+    "check_questions",
 )  # fmt: skip
 """Files that take longest come first, so that at the end no worker goes on alone."""
 
 TOGETHER = {
-    "test_train.py": "student server", "test_policies.py": "student server",
-    "test_server_policy.py": "student server", "test_procedural.py": "procedural items",
+    "test_train.py": "vLLM", "test_policies.py": "vLLM", "test_server_policy.py": "vLLM",
+    "test_vllm_teacher.py": "vLLM", "test_procedural.py": "procedural items",
     "test_procedural_chemistry_biology.py": "procedural items",
     "test_procedural_physics_material.py": "procedural items",
 }  # fmt: skip

@@ -68,9 +68,7 @@ def server_policy(tiny_student, student_server, tmp_path_factory):
     policy.close()
 
 
-@pytest.fixture(
-    params=["transformers", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vllm", "server"))]
-)
+@pytest.fixture(params=["transformers", "vllm", pytest.param("server", marks=pytest.mark.slow)])
 def policy(request):
     return request.getfixturevalue(f"{request.param}_policy")
 
@@ -153,7 +151,6 @@ def test_top_p_draws_from_the_nucleus_only(transformers_policy, tiny_student):
         assert above < 0.5 + 1e-5
 
 
-@pytest.mark.slow
 def test_requests_that_are_awaited_one_by_one_join_the_running_batch(vllm_policy, tiny_student):
     prompts = prompts_of(tiny_student[1], 24)
     sampling = Sampling(1.0, max_tokens=24)
@@ -172,7 +169,6 @@ def test_requests_that_are_awaited_one_by_one_join_the_running_batch(vllm_policy
     assert [c.ids for c in together[:6]] == [c.ids for c in single]
 
 
-@pytest.mark.slow
 def test_a_cancelled_request_is_aborted(vllm_policy, tiny_student):
     prompts = prompts_of(tiny_student[1], 8)
 
@@ -188,7 +184,6 @@ def test_a_cancelled_request_is_aborted(vllm_policy, tiny_student):
     assert not vllm_policy._engine.llm_engine.has_unfinished_requests()
 
 
-@pytest.mark.slow
 def test_a_prompt_that_is_too_long_fails_alone(vllm_policy, tiny_student):
     good = prompts_of(tiny_student[1], 1)[0]
 
@@ -203,7 +198,6 @@ def test_a_prompt_that_is_too_long_fails_alone(vllm_policy, tiny_student):
     assert fine.ids
 
 
-@pytest.mark.slow
 def test_a_second_attempt_takes_its_beginning_from_the_prefix_cache(vllm_policy, tiny_student):
     prompt = prompts_of(tiny_student[1], 1)[0] * 8
     first = vllm_policy.generate([prompt], Sampling(max_tokens=32), seed=0)[0]

@@ -1,5 +1,6 @@
 """Whole runs of `python -m agents.train`, on real components."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,10 +22,12 @@ from agents.runs.presets import PRESETS
 from agents.trainer import advantages_of
 from socratic_env.records.run_folder import read_lines
 
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+
 
 @pytest.mark.parametrize(
     "policy",
-    ["transformers", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vllm", "server"))],
+    ["transformers", pytest.param("vllm", marks=needs_vllm), pytest.param("server", marks=pytest.mark.slow)],
 )
 def test_a_run_leaves_everything_behind(tmp_path, capsys, tiny_student, policy, request):
     options = ["--steps", "3", "--policy", policy, "--student", str(tiny_student[2])]
@@ -245,7 +248,7 @@ def test_published_rows_with_a_served_teacher(published, tmp_path, teacher_serve
     data = published.rows
     teacher = {"kind": "openai", "base_url": f"{teacher_server}/v1", "model": "teacher", "max_tokens": 24}
     options = [
-        "--steps", "2", "--policy", "transformers", "--questions", str(data), "--domain", "physics",
+        "--steps", "1", "--policy", "transformers", "--questions", str(data), "--domain", "physics",
         "--max-model-len", "4096", "--max-response-tokens", "24", "--teacher", json.dumps(teacher),
     ]  # fmt: skip
     assert run(tmp_path / "run", *options) == 0

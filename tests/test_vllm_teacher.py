@@ -21,7 +21,6 @@ from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, from_spec
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
 ]
