@@ -10,10 +10,10 @@ CPU_ONLY := $(if $(filter cpu,$(EXTRA)),triton; sys_platform == 'never')
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench clean
+.PHONY: help setup demo test test-slow lint types bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 13
 
 setup: $(VENV)/.ready ## set up the environment in .venv (done by the others when needed)
 
@@ -28,9 +28,15 @@ $(VENV)/.ready: pyproject.toml
 demo: setup ## train a small student with SocraticPO on the CPU and write a report (minutes)
 	$(BIN)/python -m agents.train --preset tiny
 
-# By file: the servers that a file starts serve all of its tests.
-test: lint types ## lint, types and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# By file: what the tests of a file share is made once. More workers want about 4 GB each.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
+
+test: lint types ## lint, types, and all tests but the slow ones (minutes)
+	$(PYTEST) -m "not slow"
+
+test-slow: setup ## the slow tests: servers, whole trainings, several processes (a quarter of an hour)
+	$(PYTEST) -m slow
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

@@ -129,7 +129,7 @@ def test_of_the_v2_rows_only_level_3_multiple_choice_is_kept(published: Publishe
     source = [json.loads(line) for line in published.v2.read_text(encoding="utf-8").splitlines()]
     kept = [n for n, row in enumerate(source) if row["details"]["level"] == "L3" and row["choices"]["text"]]
     questions, rows = load_questions(published.v2), by_what_they_ask(published)
-    assert len(questions) == len(kept) == published.kept
+    assert len(questions) == len(kept) > 0
     for number, mine in zip(kept, questions, strict=True):
         assert mine.id == f"{mine.domain}/train/{number}"
         assert mine.subtask == source[number]["details"]["subtask"]
