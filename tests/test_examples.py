@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RISES = r"by learning \+\S+ \[\+0\.(?!00)\d\d, .*\n"  # the whole interval lies above 0
 SLOW = ("tianshou_ppo", "sb3_ppo", "torchrl_ppo", "trl_grpo")  # half a minute each
 CLAIMS = {
+    "minimal_agent": (r"held out, before: unassisted 0\.\d", r"step   1: .*loss", r"held out, after: "),
     "self_play": (
         rf"leak_penalty 1\n.*{RISES}.*leak 0\.0\d\n",
         rf"leak_penalty 0\n.*{RISES}.*leak 0\.[89]\d\n",
@@ -22,11 +23,11 @@ CLAIMS = {
 WARNINGS = ["-W", "error::UserWarning", "-W", "ignore:TRL currently supports vLLM:UserWarning"]
 
 
-def example(path: Path, folder: Path, typed: str = "") -> str:
-    """What an example prints, with this text as its standard input."""
+def example(path: Path, folder: Path, *options: str, typed: str = "") -> str:
+    """What an example prints, with these options and this text as its standard input."""
     place = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, *WARNINGS, str(path)],
+        [sys.executable, *WARNINGS, str(path), *options],
         cwd=folder,
         input=typed,
         env={**os.environ, "PYTHONPATH": place},
@@ -45,9 +46,12 @@ def example(path: Path, folder: Path, typed: str = "") -> str:
         for path in sorted((ROOT / "examples").glob("*.py"))
     ],
 )
-def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+def test_an_example_runs(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     assert "Run: python examples/" in path.read_text(encoding="utf-8")
-    told = example(path, tmp_path)
+    options = ()
+    if path.stem == "minimal_agent":  # without them it makes its student first, and learns for minutes
+        options = ("--student", str(request.getfixturevalue("tiny_student")[2]), "--steps", "1")
+    told = example(path, tmp_path, *options)
     assert told.strip()
     for claim in CLAIMS.get(path.stem, ()):
         assert re.search(claim, told), f"{claim!r} is not in {told!r}"
@@ -55,7 +59,7 @@ def test_an_example_runs(path: Path, tmp_path: Path) -> None:
 
 def test_answers_are_piped_into_play(tmp_path: Path) -> None:
     path = ROOT / "examples" / "play.py"
-    told = example(path, tmp_path, "nonsense\n")
+    told = example(path, tmp_path, typed="nonsense\n")
     assert "the answer is none of the letters" in told
     assert "left before the end" in told
     told = example(path, tmp_path)  # all letters in turn: one of them is right
