@@ -431,7 +431,6 @@ def test_kinds_choose_among_the_rows_to_leave_out(capsys, tmp_path):
     assert "which names no problem" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 @pytest.mark.timeout(400)
 def test_a_local_model(capsys, tiny_student, tmp_path):

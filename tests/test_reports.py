@@ -215,7 +215,6 @@ def test_samples_show_each_course_of_an_episode_first(tmp_path):
         assert len({e["question_id"] for e in chosen[4:]}) == 4
 
 
-@pytest.mark.slow
 def test_a_long_run_is_read_in_bounded_memory(tmp_path):
     """2000 steps of 256 episodes, 0.3 GB of them."""
     folder = made_run(tmp_path / "run", 1, 2000)

@@ -397,7 +397,6 @@ def test_ranks_go_on_from_server_to_server(servers: list[StudentServer]) -> None
     run(connections.close())
 
 
-@pytest.mark.slow
 @needs_vllm
 def test_the_transfer_by_nccl_up_to_nccl(
     servers: list[StudentServer], monkeypatch: pytest.MonkeyPatch

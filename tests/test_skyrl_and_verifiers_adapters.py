@@ -133,7 +133,6 @@ def test_skyrl_names_what_a_row_lacks(register):
 # -- verifiers -----------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_verifiers_bounds_generated_questions():
     from socratic_env.adapters.verifiers import SocraticTaskset, SocraticTasksetConfig
 

@@ -19,7 +19,7 @@ from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.errors import ConfigurationError
 from socratic_env.types import StopReason, Verdict
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:You are using 'rollout_func'")]
+pytestmark = pytest.mark.filterwarnings("ignore:You are using 'rollout_func'")
 ROWS, TEMPERATURE, LONGEST = 16, 0.8, 8
 
 
