@@ -156,7 +156,7 @@ def test_only_text_environments_can_be_viewed():
         DiscreteView(gym.make("CartPole-v1"))
     with pytest.raises(ConfigurationError, match="env is 'SocraticSciKnow-v0'; give a text environment"):
         DiscreteView("SocraticSciKnow-v0")
-    with pytest.raises(TypeError, match="no_such"):
+    with pytest.raises(ConfigurationError, match="no_such"):
         discrete(no_such=1)
 
 

@@ -121,7 +121,10 @@ def make_env(
     Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
     replaced.
     """
-    own = gym.spec(config.env).kwargs.get("questions")
+    spec = gym.spec(config.env)
+    if spec.vector_entry_point is None:  # Gymnasium would make a batch of single environments
+        raise _no_dialogues(config.env, "it makes single environments only")
+    own = spec.kwargs.get("questions")
     if own is not None and config.questions not in (None, own):
         raise ConfigurationError(
             f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
@@ -138,12 +141,15 @@ def make_env(
             **chosen,
         )
     except TypeError as error:
-        raise ConfigurationError(
-            f"env {config.env!r} is no vector environment of dialogues ({error}); use an id such as "
-            f"{TrainConfig.env}"
-        ) from error
+        raise _no_dialogues(config.env, error) from error
     vector: SocraticVectorEnv = made
     return vector
+
+
+def _no_dialogues(env: str, why: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"env {env!r} is no vector environment of dialogues ({why}); use an id such as {TrainConfig.env}"
+    )
 
 
 def check_free(folder: Path) -> None:
