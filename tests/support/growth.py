@@ -14,14 +14,14 @@ def repeated(unit: str) -> Callable[[int], str]:
 def growth(work: Callable[[str], object], make: Callable[[int], str], length: int) -> float:
     """The time for the text `make(2 * length)` over that for `make(length)`.
 
-    2 is linear, 4 quadratic. Each is the best of five (of those that fit into 0.15 s), in this thread's
+    2 is linear, 4 quadratic. Each is the best of five (of long ones, of two), in this thread's
     processor time, whatever else the machine does, and half a millisecond, in which allocation and caches
     show. So choose a length at which linear work takes about as long, and quadratic work far longer.
     """
 
     def seconds(text: str) -> float:
         times: list[float] = []
-        while len(times) < 5 and sum(times) < 0.15:
+        while len(times) < 2 or (len(times) < 5 and sum(times) < 0.15):
             start = time.thread_time()
             work(text)
             times.append(time.thread_time() - start)
