@@ -12,7 +12,7 @@ from socratic_env import BatchStatistics, SocraticVectorEnv
 from socratic_env.errors import ActionError, ConfigurationError, QuestionError, StepError, TrackerError
 from socratic_env.rewards import decayed_means
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error", "ignore::socratic_env.errors.TeacherFaultWarning")
 
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
 ROWS = 8

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from socratic_env.dialogue import messages
 from socratic_env.engine.arguments import EnvArguments
+from socratic_env.engine.background import TEACHERS, await_on
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.errors import ConfigurationError, check_seed
@@ -119,7 +120,7 @@ async def run_variant(
         episodes = batch.episodes()
     finally:
         if interaction.teacher is not teacher:
-            await interaction.teacher.close()
+            await await_on(TEACHERS, interaction.teacher.close())
     spent = Usage(*(a - b for a, b in zip(_numbers(student.usage), _numbers(before), strict=True)))
     seconds = time.perf_counter() - started
     return Run(variant, episodes, rollouts, interaction.usage["teacher"], spent, seconds, waited)

@@ -20,15 +20,6 @@ class TeacherRequest:
     protocol: TeachingProtocol
 
 
-def without_thinking(text: str) -> str:
-    """A model's reply without its thoughts: what lies between the first <think> (the start, where the
-    chat template wrote it) and the last </think>, and what follows a <think> that never ends."""
-    thoughts, closed, rest = text.rpartition("</think>")
-    if closed and "<think>" in thoughts:
-        rest = thoughts.partition("<think>")[0] + rest
-    return rest.partition("<think>")[0].strip()
-
-
 class Teacher(ABC):
     """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
 

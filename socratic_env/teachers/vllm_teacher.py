@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from socratic_env.errors import TeacherReplyError
+from socratic_env.errors import TeacherContextError, TeacherReplyError
+from socratic_env.models.completion import without_thinking
 from socratic_env.models.local_model import LocalModel
 from socratic_env.protocols import teacher_messages
-from socratic_env.teachers.teacher import Teacher, TeacherRequest, without_thinking
+from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import Guidance, Usage
 
 
@@ -62,7 +63,7 @@ class VLLMTeacher(Teacher):
     async def _guide_one(self, request: TeacherRequest) -> Guidance:
         ids = await self._model.encode(teacher_messages(request.dialogue, request.protocol))
         if self._model.room(ids) <= 0:
-            fault = TeacherReplyError(
+            fault = TeacherContextError(
                 f"the prompt of {len(ids)} tokens does not fit into the {self._model.max_model_len} of "
                 f"{self._model.folder}"
             )
