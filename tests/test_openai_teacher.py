@@ -34,12 +34,12 @@ from socratic_env.errors import (
     TeacherUnavailable,
 )
 from socratic_env.models import endpoint
+from socratic_env.models.completion import without_thinking
 from socratic_env.protocols import TeachingProtocol, protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, TeacherRequest, from_spec
 from socratic_env.teachers.openai_teacher import OpenAITeacher
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
-from socratic_env.models.completion import without_thinking
 from socratic_env.types import Guidance, Question, StopReason, Usage, Verdict, reply
 from socratic_env.verifiers import by_kind
 

@@ -208,29 +208,26 @@ class Endpoint:
     ) -> Any:
         """The first reply that is none of a passing fault. `end`: when time is up. `before`: what earlier
         tries met, for the message if time is up in the next one."""
-        pause = _FIRST_PAUSE_S
-        for tries_left in range(self._retries, -1, -1):
+        pause, tries_left = _FIRST_PAUSE_S, self._retries
+        while True:
             completion, trouble = await self._try(client, body, asked)
             if trouble is None:
                 self._answered = True
                 return completion
             text = trouble.text
-            if not trouble.passing:
-                break
             wait = max(pause * _jitter.uniform(0.5, 1.0), trouble.wait or 0.0)
-            if not tries_left:
+            if trouble.passing and not tries_left:
                 text += f", {self._retries + 1} times"
-            elif asyncio.get_running_loop().time() + wait > end:
+            elif trouble.passing and asyncio.get_running_loop().time() + wait > end:
                 text += f", and to wait {wait:.0f} s for another try would pass the deadline"
-                break
-            else:
+            elif trouble.passing:
                 before.append(text)
                 await asyncio.sleep(wait)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-        kind = trouble.kind
-        if kind is EndpointUnavailable and trouble.unreached and not self._answered:
-            kind = EndpointUnusable  # nobody has ever answered there
-        raise kind(f"{text}; {trouble.hint}" if trouble.hint else text)
+                pause, tries_left = min(2 * pause, _LONGEST_PAUSE_S), tries_left - 1
+                continue
+            # Where nobody has ever answered, the address is what is wrong.
+            kind = EndpointUnusable if trouble.unreached and not self._answered else trouble.kind
+            raise kind(f"{text}; {trouble.hint}" if trouble.hint else text)
 
     async def _try(
         self, client: openai.AsyncOpenAI, body: Mapping[str, Any], asked: Asked

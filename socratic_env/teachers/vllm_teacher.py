@@ -63,11 +63,11 @@ class VLLMTeacher(Teacher):
     async def _guide_one(self, request: TeacherRequest) -> Guidance:
         ids = await self._model.encode(teacher_messages(request.dialogue, request.protocol))
         if self._model.room(ids) <= 0:
-            fault = TeacherContextError(
+            full = TeacherContextError(
                 f"the prompt of {len(ids)} tokens does not fit into the {self._model.max_model_len} of "
                 f"{self._model.folder}"
             )
-            return Guidance(fault=fault, usage=Usage(1, 1))
+            return Guidance(fault=full, usage=Usage(1, 1))
         said = await self._model.complete(ids)
         text = without_thinking(said.text)
         if not text:
