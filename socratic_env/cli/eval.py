@@ -141,6 +141,7 @@ def main(arguments: list[str]) -> int:
         **{name: getattr(options, name) for name in _SHOWN},
         **_sent_instead(student_spec),
         "episodes_wanted": len(asked) * options.samples,
+        "no_attempt": unheard,
         "faults": [{"fault": fault, "episodes": count} for fault, count in faults.most_common()],
         **result_of(evaluation, asked, known, options.pass_k or None, options.resamples, options.seed),
     }

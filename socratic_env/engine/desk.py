@@ -24,9 +24,9 @@ class _Visit:
 class Desk:
     """Asks one teacher for many that do not wait for each other, on whatever event loops they run.
 
-    Requests of the same moment (the same turn of a loop) are one call. Calls overlap, so that none waits
-    for the slowest of an earlier one. The teacher works on the teachers' own loop: one that blocks it
-    holds up no sampler, and what comes in meanwhile is its next call.
+    Requests of the same moment (the same turn of a loop) are one call, if the teacher gains from it. Calls
+    overlap, so that none waits for an earlier one. The teacher works on the teachers' own loop: one that
+    blocks it holds up no sampler, and what comes in meanwhile is its next call.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -51,14 +51,18 @@ class Desk:
             raise
 
     def _serve(self) -> None:
-        """On the teachers' loop: one call for all that wait."""
+        """On the teachers' loop: a call for those that wait."""
         visits = []
         while self._waiting:
             visit = self._waiting.popleft()
             if not visit.given.cancelled():
                 visits.append(visit)
-        if not visits:
-            return  # they came with an earlier one
+        # There are none left where all came with an earlier one.
+        calls = [visits] if self._teacher.together and visits else [[visit] for visit in visits]
+        for call in calls:
+            self._start(call)
+
+    def _start(self, visits: Sequence[_Visit]) -> None:
         call = asyncio.ensure_future(self._call(visits))
 
         def give_up(_: Future[list[Guidance]]) -> None:

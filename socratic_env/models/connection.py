@@ -51,6 +51,11 @@ def open_client(
 
 def _unusable_variable() -> str | None:
     """The variable of the environment that no client can be made with, and why."""
+    try:
+        ssl.create_default_context()
+    except OSError as error:
+        if "SSLKEYLOGFILE" in os.environ:
+            return f"SSLKEYLOGFILE cannot be written ({error.strerror}); correct or unset that variable"
     for name in _CERTIFICATES:
         path = os.environ.get(name)
         if not path:
@@ -137,9 +142,9 @@ def _cause(chain: Sequence[BaseException], connect_s: float) -> Trouble:
         why = getattr(unshaken, "reason", None) or "no handshake"
         hint = "does the server speak https? if not, base_url begins with http://"
         return Trouble(f"failed: no TLS connection ({why})", EndpointUnusable, hint=hint)
-    if first(socket.gaierror, aiohttp.ClientConnectorDNSError) is not None:
-        hint = "see to the host in base_url"
-        return Trouble("cannot be reached: unknown host", passing=True, hint=hint, unreached=True)
+    if (unnamed := first(socket.gaierror) or first(aiohttp.ClientConnectorDNSError)) is not None:
+        text = f"cannot be reached: unknown host ({getattr(unnamed, 'strerror', None) or 'no address'})"
+        return Trouble(text, passing=True, hint="see to the host in base_url", unreached=True)
     if first(ConnectionRefusedError) is not None:
         hint = "is the server running, and is the port right?"
         return Trouble("cannot be reached: connection refused", passing=True, hint=hint, unreached=True)

@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -89,7 +89,7 @@ class Asked:
     base_url: str
     model: str
     api_key_env: str
-    key: str
+    key: str = field(repr=False)
     fields: tuple[str, ...]
 
     def strike(self, text: str) -> str:

@@ -45,6 +45,8 @@ class OpenAITeacher(Teacher):
         others: as for `Endpoint`. No call of `guide` takes longer than `deadline_s`.
     """
 
+    together = False
+
     def __init__(
         self,
         base_url: str,

@@ -21,7 +21,15 @@ class TeacherRequest:
 
 
 class Teacher(ABC):
-    """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
+    """Gives guidance, batch first: `guide` is the only method that a teacher must have.
+
+    Environments call it on the teachers' own event loop (`socratic_env.engine.background`), also while an
+    earlier call is under way. `together` says whether requests of one moment, from episodes that do not
+    wait for each other, gain from being one call. It is False where each is a request of its own to a
+    server or an engine anyway: then none waits for the slowest.
+    """
+
+    together: bool = True
 
     @abstractmethod
     async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:

@@ -25,6 +25,8 @@ class VLLMTeacher(Teacher):
         others: as for `LocalModel`.
     """
 
+    together = False
+
     def __init__(
         self,
         model: str | os.PathLike[str],
