@@ -21,6 +21,7 @@ from agents.runs.preflight import open_environments
 from agents.runs.presets import PRESETS
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
 from socratic_env.records.run_folder import CONFIG
+from socratic_env.terminal import forgive_encodings
 
 
 def parse(arguments: list[str]) -> tuple[TrainConfig, TrainConfig | None]:
@@ -74,6 +75,7 @@ def _take(arguments: list[str], names: set[str]) -> tuple[dict[str, str], list[s
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a training; 0: fine, 1: ran and failed, 2: unusable arguments."""
+    forgive_encodings()
     console = Console(stderr=True)
     leads = int(os.environ.get("RANK", 0)) == 0  # of the processes of torchrun
     with ExitStack() as opened:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from socratic_env.errors import ActionError, StepError
+from socratic_env.errors import ActionError, StepError, TeacherContextError
 from socratic_env.types import Attempt, Guidance, Message, Question, StopReason, Verdict
 from socratic_env.verifiers import Verifier, by_kind
 
@@ -85,7 +85,8 @@ def answer(dialogue: Dialogue, text: str, rules: Rules) -> Dialogue:
 
 
 def advise(dialogue: Dialogue, guidance: Guidance, rules: Rules) -> Dialogue:
-    """The teacher's guidance on the last attempt (eq 10), or its fault, which ends the dialogue."""
+    """The teacher's guidance on the last attempt (eq 10), or its fault, which ends the dialogue: as a full
+    context where the dialogue no longer fits the teacher, since to go on later would not help."""
     if not dialogue.awaits_guidance:
         raise StepError("no attempt waits for guidance")
     guidance = replace(guidance, text=_clean(guidance.text))
@@ -93,7 +94,8 @@ def advise(dialogue: Dialogue, guidance: Guidance, rules: Rules) -> Dialogue:
     chars = dialogue.chars + len(guidance.text)
     stop = None
     if guidance.fault is not None:
-        stop = StopReason.TEACHER_FAILED
+        full = isinstance(guidance.fault, TeacherContextError)
+        stop = StopReason.CONTEXT_LIMIT if full else StopReason.TEACHER_FAILED
     elif rules.max_context_chars is not None and chars > rules.max_context_chars:
         stop = StopReason.CONTEXT_LIMIT
     return replace(dialogue, attempts=attempts, stop=stop, chars=chars)

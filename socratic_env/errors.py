@@ -48,6 +48,14 @@ class EndpointUnavailable(EndpointError):
     """The endpoint could not be reached, or refused the call, after all retries."""
 
 
+class EndpointUnusable(EndpointUnavailable):
+    """No call can succeed until a setting changes: the key, address, model, proxy or certificates."""
+
+
+class EndpointContextError(EndpointError):
+    """The prompt, with the reply asked for, is longer than what the endpoint's model holds."""
+
+
 class EndpointReplyError(EndpointError):
     """The endpoint answered, but not with a chat completion."""
 
@@ -58,6 +66,10 @@ class StudentError(SocraticError):
 
 class StudentContextError(StudentError):
     """A dialogue leaves the student no room for a reply."""
+
+
+class StudentUnusable(StudentError):
+    """No reply will come until a setting changes: the key, address, model, proxy or certificates."""
 
 
 class TeacherError(SocraticError):
@@ -72,8 +84,20 @@ class TeacherUnavailable(TeacherError):
     """The teacher could not be reached, or refused the call, after all retries."""
 
 
+class TeacherUnusable(TeacherUnavailable):
+    """No guidance will come until a setting changes: the key, address, model, proxy or certificates."""
+
+
+class TeacherContextError(TeacherError):
+    """A dialogue leaves the teacher no room for guidance. It ends the episode as a full context does."""
+
+
 class TeacherReplyError(TeacherError):
     """The teacher answered, but not with guidance (empty, refusal, malformed)."""
+
+
+class TeacherFaultWarning(RuntimeWarning):
+    """A teacher gave no guidance; said once for each environment, at its first fault."""
 
 
 class TeacherDown(SocraticError):

@@ -161,6 +161,7 @@ class Usage:
 class Guidance:
     """A teacher's answer to one request: text, or the fault that left none.
 
+    stands_for: the fault in whose place the environment says this text, where its policy says so.
     mistake: the name of the misconception that was diagnosed, where the teacher knows it.
     truncated: the text was cut at the protocol's length.
     leaks: the kinds of leak found in what the teacher wrote (`socratic_env.leakage.KINDS`).
@@ -174,6 +175,7 @@ class Guidance:
     truncated: bool = False
     leaks: tuple[str, ...] = ()
     blocked: bool = False
+    stands_for: TeacherError | None = None
     usage: Usage = field(default=Usage(), compare=False)
 
 

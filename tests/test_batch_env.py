@@ -230,8 +230,7 @@ def test_rows_advance_together_while_the_teacher_sleeps(seed):
         await asyncio.gather(*(episode(row) for row in rng.sample(range(16), 16)))
 
     asyncio.run(arrive())
-    assert coach.peak > 1
-    assert all(size == 1 for size in coach.calls)
+    assert coach.peak > 1, "calls overlap: no row waits for another's guidance"
     assert batch.settle() == lockstep(k, rows)[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,43 @@ def test_play_with_piped_answers(mine: Path) -> None:
     assert "teacher: Your answer is incorrect. Try again." in done.stdout
     assert "right (correct), reward" in done.stdout
     assert done.stdout.count("the episode ended: solved") == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
+def test_play_in_a_terminal_that_is_not_utf_8(encoding: str, tmp_path: Path) -> None:
+    """What the terminal lacks is replaced; what was typed in other bytes is a wrong answer, no traceback."""
+    row = {"question": "Wie groß ist λ in Å \u2192 hier?", "options": ["5 Å", "7 µm"], "answer": "B"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    code = "import sys; from socratic_env.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = ["--questions", str(tmp_path / "rows.jsonl"), "--teacher", "retry", "--max-attempts", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "play", "SocraticSciKnow-v0", *options],
+        input="λ\nB\n".encode(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode(encoding.partition(":")[0])
+    assert "Wie gro" in shown
+    assert " in " in shown
+    assert "? hier?" in shown
+    assert "the episode ended: solved" in shown
+
+
+def test_an_environment_shows_itself_in_a_terminal_that_is_not_utf_8() -> None:
+    code = (
+        "import gymnasium as gym, socratic_env\n"
+        "env = gym.make('SocraticSciKnow-v0', render_mode='human', teacher='retry')\n"
+        "env.reset(seed=0); env.step('\u03bb \u2192 5 \u00c5')"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=120, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? ? 5 ?" in done.stdout
 
 
 def test_play_prints_a_transcript_for_machines(mine: Path, monkeypatch: Any, capsys: Any) -> None:

@@ -447,3 +447,93 @@ def test_a_local_model(capsys, tiny_student, tmp_path):
     assert max(by_question.values()) < 8, "samples of one question must differ"
     again = evaluate(capsys, tmp_path / "again", *options)[1]
     assert again == result, "the seed decides, whatever runs together"
+
+
+# -- endpoints that will never answer ------------------------------------------------------
+
+
+def elsewhere(server, url, model="scripted"):
+    spec = {"kind": "openai", "base_url": url, "model": model, "retries": 0}
+    return ["--student", json.dumps(spec), "--concurrency", "4"]
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+@pytest.mark.parametrize(
+    ("code", "hint"), [(401, "no key was sent"), (403, "no key was sent"), (404, "/models")]
+)
+def test_a_refusal_of_every_call_stops_it_at_once(capsys, server, tmp_path, monkeypatch, who, code, hint):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    server.replies = [(code, {}, {"error": {"message": "no such model, or no such key"}})]
+    options = [*SMALL, *student(server, "replies" if who == "student" else "scripted"), "--concurrency", "2"]
+    if who == "teacher":
+        teacher = {"kind": "openai", "base_url": server.url, "model": "replies"}
+        options += ["--teacher", json.dumps(teacher)]
+    status, result, err = evaluate(capsys, tmp_path / "out", *options)
+    assert status == 1
+    assert f'refused: HTTP {code}: "no such model, or no such key"' in err
+    assert hint in err
+    assert "stopped, since every episode would meet this fault" in err
+    refused = [request for request in server.requests if request["model"] == "replies"]
+    assert 1 <= len(refused) <= 2
+    server.replies = [(200, {}, {"choices": [{"message": {"content": "Look again."}}]})]
+    status, result, _ = evaluate(capsys, tmp_path / "out", *options)
+    assert (status, result["all"]["episodes"]) == (0, 24), "mended, the same command goes on"
+
+
+def test_an_address_where_nobody_answers_stops_it_at_once(capsys, server, tmp_path):
+    wrong_port = elsewhere(server, "http://127.0.0.1:9/v1")
+    status, _, err = evaluate(capsys, tmp_path / "port", *SMALL, *wrong_port)
+    assert status == 1
+    assert "connection refused" in err
+    assert "is the port right?" in err
+    assert len(episodes(tmp_path / "port", "faults.jsonl")) <= 4
+    wrong_path = elsewhere(server, server.url.removesuffix("/v1"))
+    status, _, err = evaluate(capsys, tmp_path / "path", *SMALL, *wrong_path)
+    assert status == 1
+    assert "base_url usually ends in '/v1', and this one does not" in err
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_a_dialogue_that_outgrows_the_server_is_over(capsys, server, tmp_path, who):
+    """Second attempts, or guidance on first ones, do not fit: those episodes end, and fail no more."""
+    words = "This model's maximum context length is 512 tokens. However, you requested 600 tokens."
+    server.replies = [(400, {}, {"error": {"message": words, "code": 400}})]
+    options = [*SMALL, *student(server)]
+    if who == "student":
+        server._scripted = full_at_second(server._scripted, server._replies)
+    else:
+        options += ["--teacher", json.dumps({"kind": "openai", "base_url": server.url, "model": "replies"})]
+    status, result, err = evaluate(capsys, tmp_path / "out", *options)
+    assert (status, result["all"]["episodes"], result["faults"]) == (0, 24, [])
+    assert "not over" not in err
+    unsolved = [e for e in episodes(tmp_path / "out") if e["stop"] == "context_limit"]
+    assert len(unsolved) == sum(solved_at(i, s) > 1 for i in range(6) for s in range(4))
+    assert all(len(e["attempts"]) == 1 for e in unsolved)
+
+
+def full_at_second(answer, refuse):
+    async def behave(request, argument, times):
+        body = await request.json()
+        again = any(m["role"] == "assistant" for m in body["messages"])
+        return await (refuse if again else answer)(request, argument, times)
+
+    return behave
+
+
+def test_prompts_that_never_fit_are_told_aloud(capsys, server, tmp_path):
+    server.replies = [(400, {}, {"error": {"message": "too long", "code": "context_length_exceeded"}})]
+    status, result, err = evaluate(capsys, tmp_path / "out", *SMALL, *student(server, "replies"))
+    assert (status, result["all"]["episodes"], result["no_attempt"]) == (0, 24, 24)
+    assert (
+        "24 episodes ended before a first attempt: their prompt, with --max-tokens 8192, does not fit" in err
+    )
+
+
+def test_what_is_not_sent_is_not_shown_as_sent(capsys, server, tmp_path):
+    request = {"temperature": None, "top_p": 0.5}
+    options = [*SMALL, *student(server, request=request, rename={"max_tokens": "max_completion_tokens"})]
+    status, result, _ = evaluate(capsys, tmp_path / "out", *options)
+    assert (status, result["temperature"], result["top_p"]) == (0, None, 0.5)
+    assert server.requests[0]["max_completion_tokens"] == 8192
+    assert not {"temperature", "max_tokens"} & set(server.requests[0])
+    assert "temperature left to the server" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

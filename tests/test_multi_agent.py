@@ -37,7 +37,7 @@ LEAK, CLEAN = "The answer is B.", "Think again."
 REPLACES, ASKS_AGAIN = (replace(protocol("paper"), on_leak=each) for each in ("replace", "ask_again"))
 
 pytestmark = [
-    pytest.mark.filterwarnings("error"),
+    pytest.mark.filterwarnings("error", "ignore::socratic_env.errors.TeacherFaultWarning"),
     # What PettingZoo's own tests say of every environment of texts, and do to every one.
     pytest.mark.filterwarnings("ignore:Observation is not a NumPy array"),
     pytest.mark.filterwarnings("ignore:(Observation|Action) space for each agent probably should be"),
@@ -461,6 +461,7 @@ def test_the_information_of_the_teacher():
         "attempt": 1,
         "guidance": LEAK,
         "leaks": ["letter"],
+        "teacher_fault": None,
         "stop_reason": None,
         "active_agent": STUDENT,
     }

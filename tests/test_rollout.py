@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from dataclasses import replace
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from socratic_env.evaluation.results import result_of
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
+from socratic_env.teachers.rule_teacher import RuleTeacher
 from socratic_env.types import StopReason, reply
 
 
@@ -152,6 +154,36 @@ def test_not_waiting_changes_no_episode_and_no_reward(env, tiny_student):
     assert free.episodes == together.episodes
     assert free.mu == together.mu
     assert free.samples == sorted(together.samples, key=lambda s: (s.row, s.attempt))
+
+
+class Blocking(RuleTeacher):
+    """Computes in the event loop's own thread, and notes the sizes of its calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    async def guide(self, requests):
+        self.calls.append(len(requests))
+        time.sleep(0.02)
+        return await super().guide(requests)
+
+
+def test_a_teacher_that_blocks_is_asked_in_batches_and_changes_nothing(tiny_student):
+    _, tokenizer, _ = tiny_student
+    chat, teacher = Chat(tokenizer), Blocking()
+    env = gym.make_vec(
+        "SocraticConcepts-v0", num_envs=64, rollouts_per_question=4, max_attempts=3, teacher=teacher
+    )
+    together = rollout(env, Scripted(env, tokenizer, mixed), chat, Sampling(), seed=2)
+    in_lockstep = teacher.calls[:]
+    free = rollout(env, Free(env, tokenizer, mixed), chat, Sampling(), seed=2)
+    assert free.episodes == together.episodes
+    assert free.mu == together.mu
+    assert free.samples == sorted(together.samples, key=lambda s: (s.row, s.attempt))
+    one_by_one = teacher.calls[len(in_lockstep) :]
+    assert sum(one_by_one) == sum(in_lockstep) > 40
+    assert len(one_by_one) < sum(one_by_one) / 2, "what waits goes together"
+    env.close()
 
 
 def test_an_episode_reaches_its_second_attempt_while_others_make_their_first(env, tiny_student):

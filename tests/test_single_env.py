@@ -40,12 +40,12 @@ from socratic_env.errors import (
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Usage
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error", "ignore::socratic_env.errors.TeacherFaultWarning")
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
 INFO_KEYS = {"messages", "question_id", "domain", "attempt", "correct", "answer", "verdict", "guidance"}
-INFO_KEYS |= {"stop_reason", "reward_bounds"}
+INFO_KEYS |= {"teacher_fault", "stop_reason", "reward_bounds"}
 
 
 def make(env_id="SocraticSciKnow-v0", **kwargs):

@@ -12,7 +12,7 @@ from socratic_env import BatchStatistics, SocraticVectorEnv
 from socratic_env.errors import ActionError, ConfigurationError, QuestionError, StepError, TrackerError
 from socratic_env.rewards import decayed_means
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error", "ignore::socratic_env.errors.TeacherFaultWarning")
 
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
 ROWS = 8
@@ -399,3 +399,50 @@ def test_episodes_need_a_finished_batch():
     act(env, first(6))
     with pytest.raises(StepError, match=r"2 rows have not ended yet \(the first is row 6\)"):
         env.episodes()
+
+
+# -- a list of seeds ---------------------------------------------------------------------
+
+
+def seeded(envs, seed):
+    return envs.reset(seed=seed)[1]["question_id"].tolist()
+
+
+def test_a_list_of_seeds_has_one_for_each_group_or_row():
+    envs = gym.make_vec("SocraticSciKnow-v0", num_envs=8, rollouts_per_question=2)
+    single = gym.make("SocraticSciKnow-v0")
+    seeds = [7, 0, 31, 7]
+    wanted = [single.reset(seed=seed)[1]["question_id"] for seed in seeds for _ in range(2)]
+    assert seeded(envs, seeds) == wanted
+    assert seeded(envs, tuple(seeds)) == wanted
+    assert seeded(envs, np.array(seeds)) == wanted
+    assert seeded(envs, [seed for seed in seeds for _ in range(2)]) == wanted
+    assert seeded(envs, [3, 4, 5, 6]) == seeded(envs, 3)
+    later = [envs.reset()[1]["question_id"].tolist() for _ in range(2)]
+    assert seeded(envs, [3, 4, 5, 6]) != later[0], "without a seed the generators go on"
+    some = [seeded(envs, [1, None, None, 2]) for _ in range(2)]
+    assert some[0][:2] == some[1][:2] == [single.reset(seed=1)[1]["question_id"]] * 2
+    assert some[0][6:] == some[1][6:]
+    assert some[0][2:6] != some[1][2:6]
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    ("seed", "says"),
+    [
+        ([1, 2, 3], "seed has 3 entries; give one for each of the 4 groups or each of the 8 rows"),
+        ([], "seed has 0 entries"),
+        ([1, 1, 2, 2, 3, 3, 4, 5], "share their question, but not their seed"),
+        ([1, 2, 3, -4], "seed -4 is in the list"),
+        ([1, 2, 3, True], "seed True is in the list"),
+        ([1, 2, 3, 4.0], r"seed 4\.0 is in the list"),
+        ([1, 2, 3, "4"], "seed '4' is in the list"),
+        ("1234", "seed is '1234'; give a whole number, a list of them, or None"),
+        (1.5, r"seed is 1\.5"),
+    ],
+)
+def test_seeds_that_do_not_fit_are_refused(seed, says):
+    envs = gym.make_vec("SocraticSciKnow-v0", num_envs=8, rollouts_per_question=2)
+    with pytest.raises(ConfigurationError, match=says):
+        envs.reset(seed=seed)
+    envs.close()

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -114,8 +115,9 @@ def test_no_block_is_wrong(text):
         "<answer>" + BLOCK,
         BLOCK + "</answer>",
         "</answer>" + BLOCK,
-        f"<think>{BLOCK}</think>{BLOCK}",
         f"```\n{BLOCK}\n```\n{BLOCK}",
+        f"<think>It may be A.</think>{BLOCK} or {BLOCK}",
+        f"{BLOCK}<think>or</think><answer>A</answer>",
     ],
 )
 def test_a_second_block_or_tag_is_wrong(text):
@@ -135,6 +137,11 @@ def test_a_second_block_or_tag_is_wrong(text):
         f"<think>one <think>two</think> {BLOCK}</think>",
         "<answer><think>B</think></answer>",
         "<answer>B<think></answer></think>",
+        "<answer>B<think>, since it is so</think></answer>",
+        "<ans<think></think>wer>B</answer>",
+        f"<think>I write {BLOCK} now.</think> So it is B.",
+        f"<think>one</think>```\n{BLOCK}\n```",
+        f"> <think>one</think>{BLOCK}",
     ],
 )
 def test_an_answer_in_a_thought_is_wrong(text):
@@ -150,6 +157,19 @@ def test_an_answer_in_a_thought_is_wrong(text):
         f"{BLOCK}<think>an unfinished afterthought",
         f"<think>one</think><think>two</think>{BLOCK}<think>three</think>",
         f"I think</b> so. {BLOCK}",
+        # What a thought mentions counts neither for the answer nor against it.
+        f"<think>I must write <answer>X</answer>, I believe.</think>{BLOCK}",
+        f"<think>{BLOCK}</think>{BLOCK}",
+        f"<think><answer>A</answer><answer>C</answer></think>\n{BLOCK}",
+        f"I must write <answer>A</answer>.</think>\n{BLOCK}",
+        f"<think>An <answer> without an end</think>{BLOCK}",
+        f"<think>an end without </answer></think>{BLOCK}",
+        f"{BLOCK}<think>I wrote <answer>B</answer>.</think>",
+        f"{BLOCK}<think>Or was it <answer>A</answer>",
+        f"<think>one <think>two <answer>A</answer></think> three</think>{BLOCK}",
+        f"<think>\n```\nan open fence\n</think>\n{BLOCK}",
+        f"<think>\n> quoted</think> {BLOCK}",
+        f"<THINKING>\n<answer>A</answer>\n</Thinking>\n{BLOCK}",
     ],
 )
 def test_an_answer_beside_a_thought_is_read(text):
@@ -270,17 +290,21 @@ FRAGMENTS = [
 FRAGMENTS += ["`", '"', ">", "\x00", "\ud800", "\u200b", "</reasoning>"]
 
 
+def unthought(text):
+    """A reply without its thoughts, by taking away the innermost one again and again."""
+    while (less := re.sub(r"<think>((?!</?think>).)*</think>", "|", text, flags=re.DOTALL)) != text:
+        text = less
+    return text.rpartition("</think>")[2].partition("<think>")[0]
+
+
 @settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join) | st.text(max_size=60))
 def test_whatever_a_student_writes_is_judged(text):
     correct, _ = judged(text)
     if correct:
-        assert text.count("<answer>") == text.count("</answer>") == 1
-        assert text.partition("<answer>")[2].partition("</answer>")[0].strip(" \t\r\n") == "B"
-        before, after = text.split("<answer>")
-        assert before.rfind("<think>") <= before.rfind("</think>")
-        first = min((after.find(tag) for tag in ("<think>", "</think>") if tag in after), default=-1)
-        assert first < 0 or after.startswith("<think>", first)
+        said = unthought(text)
+        assert said.count("<answer>") == said.count("</answer>") == 1
+        assert said.partition("<answer>")[2].partition("</answer>")[0].strip(" \t\r\n") == "B"
 
 
 @settings(deadline=None, max_examples=200)
@@ -296,6 +320,8 @@ ADVERSARIAL = {
     "blocks": lambda n: BLOCK * n,
     "thoughts before": lambda n: "<think>" * n + BLOCK,
     "ends of thoughts before": lambda n: "</think>" * n + BLOCK,
+    "blocks in thoughts": lambda n: f"<think>{BLOCK}</think>" * n + BLOCK,
+    "lines of a thought": lambda n: "<think>" + "\n" * 8 * n + "</think>" + BLOCK,
     "thoughts after": lambda n: BLOCK + "<think></think>" * n,
     "broken tags": lambda n: "<" * 8 * n + BLOCK,
     "fences": lambda n: "```\n" * 2 * n + BLOCK,

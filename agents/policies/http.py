@@ -1,6 +1,6 @@
 """Requests to vLLM's servers: bounded connections, one total deadline, retries where they are safe.
 
-All of it lives on the process's background loop (`socratic_env.teachers.teacher`).
+All of it lives on the process's background loop (`socratic_env.engine.background`).
 """
 
 from __future__ import annotations

@@ -36,5 +36,5 @@ class AsyncPolicy(Policy, Protocol):
     """A sampler whose requests run together and end one by one."""
 
     async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
-        """One response. Many are awaited together, all on the loop of `socratic_env.teachers.teacher`."""
+        """One response. Many are awaited together, all on the loop of `socratic_env.engine.background`."""
         ...

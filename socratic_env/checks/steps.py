@@ -23,6 +23,7 @@ INFO: Mapping[str, tuple[type, ...]] = {
     "answer": (str, type(None)),
     "verdict": (str, type(None)),
     "guidance": (str, type(None)),
+    "teacher_fault": (str, type(None)),
     "stop_reason": (str, type(None)),
     "reward_bounds": (tuple,),
 }
@@ -89,7 +90,7 @@ class EnvProbe:
         with self.naming(f"reset({arguments})", "take any seed, and the id of any question as options"):
             observation, info = self.env.reset(**arguments)
         self._check_seen(observation, info)
-        unsaid = {key: info[key] for key in ("answer", "verdict", "guidance", "stop_reason")}
+        unsaid = {key: info[key] for key in ("answer", "verdict", "guidance", "teacher_fault", "stop_reason")}
         if info["attempt"] != 0 or info["correct"] or any(value is not None for value in unsaid.values()):
             self.fail(f"info says after reset: attempt {info['attempt']}, {unsaid}; nothing was answered yet")
         if self.question.text not in observation:

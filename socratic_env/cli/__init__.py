@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from socratic_env.errors import SocraticError
+from socratic_env.terminal import forgive_encodings
 
 COMMANDS = {
     "envs": "the environment ids, one line each",
@@ -26,6 +27,7 @@ USAGE = "usage: socratic COMMAND [options]\n\ncommands:\n" + "".join(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0: fine, 1: ran and failed, 2: unusable arguments."""
+    forgive_encodings()
     try:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from socratic_env.cli.shared import name_of, progress_bar, spec_of
 from socratic_env.engine.background import run
-from socratic_env.errors import ConfigurationError, StudentError, check_count
+from socratic_env.errors import ConfigurationError, StudentError, TeacherError, check_count
 from socratic_env.evaluation.comparison import Prices, Run, draw_questions, report, run_variant
 from socratic_env.evaluation.comparison_page import need_matplotlib, page, paired
 from socratic_env.evaluation.html import shares
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
     )
     try:
         runs = _run(options, chosen, asked, teacher, student)
-    except StudentError as error:
+    except (StudentError, TeacherError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:

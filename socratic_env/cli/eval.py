@@ -36,7 +36,7 @@ from socratic_env.questions.audit.findings import KINDS
 from socratic_env.questions.exclusion import ids_with
 from socratic_env.students import Student, student_from_spec
 from socratic_env.students.scripted_student import Habits
-from socratic_env.types import Question
+from socratic_env.types import Question, StopReason
 
 RESULT, REPORT = "result.json", "report.html"
 _PAPER = 200
@@ -86,7 +86,7 @@ class Eval:
     top_p: float = 0.95
     """Of the student."""
     max_tokens: int = 8192
-    """Longest reply of the student; an endpoint refuses more than its model's context holds (HTTP 400)."""
+    """Longest reply of the student; an endpoint refuses a prompt that leaves no room for so much."""
     seed: int = 0
     """Of the questions, the student and the resampling."""
     habits: Habits = field(default_factory=Habits)
@@ -129,6 +129,7 @@ def main(arguments: list[str]) -> int:
             failed = _play(options, asked, interaction, student, folder)
             evaluation = stored_evaluation(folder, asked, options.samples, options.max_attempts)
             faults = Counter(record["fault"] for record in folder.faulted.values())
+            unheard = sum(standing == (0, StopReason.CONTEXT_LIMIT) for standing in folder.standings.values())
         finally:
             folder.close()
     finally:
@@ -138,7 +139,9 @@ def main(arguments: list[str]) -> int:
         "student": name_of(student_spec),
         "teacher": name_of(teacher_spec),
         **{name: getattr(options, name) for name in _SHOWN},
+        **_sent_instead(student_spec),
         "episodes_wanted": len(asked) * options.samples,
+        "no_attempt": unheard,
         "faults": [{"fault": fault, "episodes": count} for fault, count in faults.most_common()],
         **result_of(evaluation, asked, known, options.pass_k or None, options.resamples, options.seed),
     }
@@ -153,6 +156,12 @@ def main(arguments: list[str]) -> int:
         _show(result, Console())
     told.print(f"report: {(out / REPORT).resolve()}")
     left = result["episodes_wanted"] - result["all"]["episodes"]
+    if unheard:
+        told.print(
+            f"{unheard} episodes ended before a first attempt: their prompt, with --max-tokens "
+            f"{options.max_tokens}, does not fit into the student's context; they count as unsolved",
+            markup=False,
+        )
     for fault, count in faults.most_common(3):
         told.print(f"{count} episodes stopped by: {fault}", markup=False)
     if left:
@@ -163,6 +172,12 @@ def main(arguments: list[str]) -> int:
 
 
 _SHOWN = ("protocol", "questions", "split", "samples", "max_attempts", "temperature", "top_p", "seed")
+
+
+def _sent_instead(student: Spec) -> dict[str, Any]:
+    """What a student's `request` sends in place of --temperature and --top-p; None: nothing."""
+    request = student.get("request") if isinstance(student, dict) else None
+    return {name: request[name] for name in ("temperature", "top_p") if name in (request or {})}  # type: ignore[index]
 
 
 def _check(options: Eval) -> None:

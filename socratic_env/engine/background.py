@@ -1,4 +1,7 @@
-"""The event loop on which synchronous code awaits teachers, students and samplers."""
+"""The event loops on which synchronous code awaits teachers, students and samplers.
+
+Teachers have a loop of their own, so that one that blocks holds up nobody else.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,41 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+SAMPLERS, TEACHERS = "socratic-samplers", "socratic-teachers"
+"""The names of the loops: that of students and samplers, and that of teachers."""
+
 
 class _Background:
     """An event loop in a daemon thread, so that synchronous faces can run teachers anywhere,
     also where a loop is running already (notebooks)."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.process = os.getpid()
         self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="socratic-teachers", daemon=True).start()
+        threading.Thread(target=self.loop.run_forever, name=name, daemon=True).start()
 
 
-_background: _Background | None = None
+_backgrounds: dict[str, _Background] = {}
 _lock = threading.Lock()
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from synchronous code; an interrupt cancels it."""
-    global _background
+def loop_of(name: str) -> asyncio.AbstractEventLoop:
+    """The running loop of that name."""
     with _lock:
-        if _background is None or _background.process != os.getpid():
-            _background = _Background()  # a forked child has the object, but not its thread
-        loop = _background.loop
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        found = _backgrounds.get(name)
+        if found is None or found.process != os.getpid():
+            found = _backgrounds[name] = _Background(name)  # a forked child has no thread of its parent's
+        return found.loop
+
+
+async def await_on(name: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine that runs on the loop of that name, from any other loop."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop_of(name)))
+
+
+def run(coroutine: Coroutine[Any, Any, T], on: str = SAMPLERS) -> T:
+    """Run a coroutine to its end from synchronous code; an interrupt cancels it."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop_of(on))
     try:
         return future.result()
     except BaseException:

@@ -10,6 +10,7 @@ from typing import Any
 
 from socratic_env.dialogue import Dialogue, cut, messages, open_dialogue
 from socratic_env.engine.arguments import EnvArguments
+from socratic_env.engine.background import TEACHERS, await_on
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import ConfigurationError, StepError, check_count
 from socratic_env.questions import QuestionSet, load_questions
@@ -91,8 +92,8 @@ class ConcurrentSession:
         }
 
     async def close(self) -> None:
-        """Close the teacher's connections of the running event loop."""
-        await self.interaction.teacher.close()
+        """Close the teacher's connections."""
+        await await_on(TEACHERS, self.interaction.teacher.close())
 
 
 def rows(questions: QuestionSet, count: int, **columns: Any) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ class Interaction:
             if self.on_teacher_failure == "raise":
                 raise guidance.fault
             if self.on_teacher_failure == "retry_prompt":
-                return Guidance(RETRY_PROMPT, usage=guidance.usage)
+                return Guidance(RETRY_PROMPT, stands_for=guidance.fault, usage=guidance.usage)
             return guidance
         longest = self.protocol.max_guidance_chars
         if len(guidance.text) > longest:
@@ -73,7 +73,7 @@ class Interaction:
 
     def second(self, first: Guidance, again: Guidance) -> Guidance:
         """What counts after asking again: the new guidance, or the first where that is a fault."""
-        return first if again.fault is not None else replace(again, usage=first.usage + again.usage)
+        return replace(first if again.fault is not None else again, usage=first.usage + again.usage)
 
     def tell(self, dialogue: Dialogue, guidance: Guidance) -> Dialogue:
         """The dialogue after accepted guidance; a leak is replaced unless the protocol keeps it."""

@@ -6,6 +6,21 @@ from typing import Any
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.leakage import detect
+from socratic_env.types import Guidance, Question
+
+
+def told_fault(question: Question, guidance: Guidance) -> str | None:
+    """A teacher's fault as `info` tells it, None for none: in full, or only its kind where a server's own
+    words in it might give the answer away."""
+    fault = guidance.fault or guidance.stands_for
+    if fault is None:
+        return None
+    kind, text = type(fault).__name__, str(fault)
+    solution = (line.strip() for line in (question.solution or "").splitlines())
+    if detect(question, text) or any(len(line) > 12 and line in text for line in solution):
+        return f"{kind} (its text may give the answer away)"
+    return f"{kind}: {text}"
 
 
 def observe(dialogue: Dialogue, reward_bounds: tuple[float, float]) -> tuple[str, dict[str, Any]]:
@@ -21,6 +36,7 @@ def observe(dialogue: Dialogue, reward_bounds: tuple[float, float]) -> tuple[str
         "answer": last.verdict.answer if last is not None else None,
         "verdict": last.verdict.reason if last is not None else None,
         "guidance": guidance.text if guidance is not None and guidance.fault is None else None,
+        "teacher_fault": told_fault(dialogue.question, guidance) if guidance is not None else None,
         "stop_reason": dialogue.stop.value if dialogue.stop is not None else None,
         "reward_bounds": reward_bounds,
     }

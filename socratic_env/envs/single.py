@@ -9,7 +9,7 @@ import gymnasium as gym
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
-from socratic_env.engine.background import run
+from socratic_env.engine.background import TEACHERS, run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.observation import observe
 from socratic_env.engine.session import Session, check_options
@@ -17,6 +17,7 @@ from socratic_env.envs.spaces import text_space
 from socratic_env.errors import unknown
 from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
+from socratic_env.terminal import show
 from socratic_env.types import Question, Usage
 
 RENDER_MODES = ("ansi", "human")
@@ -49,8 +50,9 @@ class SocraticEnv(gym.Env[str, str]):
 
     ## Information
     `messages`, `question_id`, `domain`, `attempt` (attempts made), `correct`, `answer` (what was
-    read), `verdict` (why), `guidance`, `stop_reason` (None while it goes on) and `reward_bounds`:
-    (lo, hi) of the attempt just made, (0, 0) if wrong. Never the ground truth.
+    read), `verdict` (why), `guidance`, `teacher_fault` (why the teacher gave none, else None),
+    `stop_reason` (None while it goes on) and `reward_bounds`: (lo, hi) of the attempt just made, (0, 0)
+    if wrong. Never the ground truth.
 
     ## Arguments
     * `questions`: "procedural", "concepts", "sciknoweval", a path, a QuestionSet or a list.
@@ -129,7 +131,7 @@ class SocraticEnv(gym.Env[str, str]):
         """One attempt: verify, pay, and guide if the attempt was wrong and not the last."""
         self._session.answer(action)
         if self.dialogue.awaits_guidance:
-            (advised,) = run(self.interaction.advise([self.dialogue]))
+            (advised,) = run(self.interaction.advise([self.dialogue]), TEACHERS)
             self._session.go_on(advised)
         self._show()
         stop, bounds = self.dialogue.stop, self._session.reward_bounds
@@ -148,4 +150,4 @@ class SocraticEnv(gym.Env[str, str]):
 
     def _show(self) -> None:
         if self.render_mode == "human":
-            print(rules_of.text(self.dialogue), end="\n\n", flush=True)
+            show(rules_of.text(self.dialogue))

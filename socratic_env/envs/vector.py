@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from socratic_env.engine.arguments import EnvArguments
-from socratic_env.engine.background import run
+from socratic_env.engine.background import TEACHERS, run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.envs.spaces import text_space
@@ -32,8 +32,9 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
     earn 0, keep their observation, and report their end once. There is no autoreset.
 
     Row i of `reset(seed=s)` has the question of a single environment's
-    `reset(seed=s + i // rollouts_per_question)`; `options={"question_ids": [...]}` sets one id for
-    each group or each row. When all rows have ended, `infos["batch"]` holds the counts
+    `reset(seed=s + i // rollouts_per_question)`. A list of seeds has one for each group (or one for each
+    row, the same in all rows of a group); None in it is a seed of chance. `options={"question_ids": [...]}`
+    sets one id for each group or each row. When all rows have ended, `infos["batch"]` holds the counts
     `attempts` (m_1..m_K), `solved` (s_1..s_K) and `mu` (mu_0..mu_K).
 
     Args:
@@ -91,7 +92,10 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
         return dict(self.interaction.usage)
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Open a batch. Options: `question_ids`, one for each group or each row."""
         options = dict(options or {})
@@ -105,7 +109,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
             )
         if seed is not None:
             self._generators = self._seeded(seed)
-        groups = self.num_envs // self.rollouts_per_question
+        groups = len(self._generators)
         drawn = [self.questions.draw(generator) for generator in self._generators]
         if ids is not None:
             if isinstance(ids, str) or not isinstance(ids, Sequence | np.ndarray):
@@ -142,7 +146,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
                 )
         for row in active:
             batch.answer(row, actions[row])
-        run(batch.advise(active))
+        run(batch.advise(active), TEACHERS)
         rewards, terminated, truncated = (np.zeros(self.num_envs, dtype=t) for t in (float, bool, bool))
         observations, infos = self._observe(acted)
         for row in active:
@@ -191,12 +195,41 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
             raise StepError("no batch is open; call reset() first")
         return self._batch
 
-    def _seeded(self, seed: int | None) -> list[np.random.Generator]:
+    def _seeded(self, seed: int | Sequence[int | None] | None) -> list[np.random.Generator]:
         """One generator for each group, as single environments of seeds s, s + 1, .. have."""
-        groups = self.num_envs // self.rollouts_per_question
-        return [
-            gym.utils.seeding.np_random(None if seed is None else seed + group)[0] for group in range(groups)
-        ]
+        return [gym.utils.seeding.np_random(each)[0] for each in self._seeds(seed)]
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        """The seed of each group. Raises ConfigurationError for a list that does not fit."""
+        size = self.rollouts_per_question
+        groups = self.num_envs // size
+        if seed is None:
+            return [None] * groups
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + group for group in range(groups)]
+        if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray):
+            raise ConfigurationError(f"seed is {seed!r:.80}; give a whole number, a list of them, or None")
+        if len(seed) not in (groups, self.num_envs):
+            raise ConfigurationError(
+                f"seed has {len(seed)} entries; give one for each of the {groups} groups or each of the "
+                f"{self.num_envs} rows"
+            )
+        for each in seed:
+            whole = isinstance(each, int | np.integer) and not isinstance(each, bool)
+            if each is not None and not (whole and each >= 0):
+                raise ConfigurationError(
+                    f"seed {each!r:.80} is in the list; give whole numbers of at least 0, or None"
+                )
+        seeds = [None if each is None else int(each) for each in seed]
+        if len(seeds) == groups:
+            return seeds
+        firsts = seeds[::size]
+        if seeds != [first for first in firsts for _ in range(size)]:
+            raise ConfigurationError(
+                f"the {size} rows of a group share their question, but not their seed in {seeds!r:.80}; give "
+                "one seed for each group"
+            )
+        return firsts
 
     def _observe(self, present: np.ndarray) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Observations, and infos in Gymnasium's form: an array and a mask `_key` for each key."""

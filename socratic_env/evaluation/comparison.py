@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from socratic_env.dialogue import messages
+from socratic_env.dialogue import Dialogue, messages
 from socratic_env.engine.arguments import EnvArguments
+from socratic_env.engine.background import TEACHERS, await_on
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
-from socratic_env.errors import ConfigurationError, check_seed
+from socratic_env.errors import ConfigurationError, StudentContextError, TeacherUnusable, check_seed
 from socratic_env.evaluation.statistics import (
     RESAMPLES,
     Ratio,
@@ -108,21 +110,43 @@ async def run_variant(
             asked = [
                 StudentRequest(rows[row], row % rollouts, messages(batch.dialogue(row))) for row in active
             ]
-            for row, text in zip(active, await student.answer(asked), strict=True):
-                batch.answer(row, text)
+            replies = await asyncio.gather(*(_answer(student, request) for request in asked))
+            for row, text in zip(active, replies, strict=True):
+                if text is None:
+                    batch.cut(row)
+                else:
+                    batch.answer(row, text)
             call = time.perf_counter()
             await batch.advise(active)
             waited += time.perf_counter() - call
+            _check_usable(batch.dialogue(row) for row in active)
             left = [row for row in active if batch.dialogue(row).stop is None]
             on_step(len(active) - len(left))
             active = left
         episodes = batch.episodes()
     finally:
         if interaction.teacher is not teacher:
-            await interaction.teacher.close()
+            await await_on(TEACHERS, interaction.teacher.close())
     spent = Usage(*(a - b for a, b in zip(_numbers(student.usage), _numbers(before), strict=True)))
     seconds = time.perf_counter() - started
     return Run(variant, episodes, rollouts, interaction.usage["teacher"], spent, seconds, waited)
+
+
+async def _answer(student: Student, request: StudentRequest) -> str | None:
+    """A reply; None for a dialogue that leaves the student no room for one."""
+    try:
+        (text,) = await student.answer([request])
+    except StudentContextError:
+        return None
+    return text
+
+
+def _check_usable(dialogues: Iterable[Dialogue]) -> None:
+    """Raise the first fault of a teacher that every other request would meet too."""
+    for dialogue in dialogues:
+        guidance = dialogue.attempts[-1].guidance if dialogue.attempts else None
+        if guidance is not None and isinstance(guidance.fault, TeacherUnusable):
+            raise guidance.fault
 
 
 def _numbers(usage: Usage) -> tuple[Any, ...]:
@@ -143,7 +167,7 @@ def ratios(run: Run, max_attempts: int) -> dict[str, Ratio]:
         def add(name: str, value: float, place: int = place) -> None:
             sums[name][:, place] += (value, 1.0)
 
-        add(names[0], episode.attempts[0].verdict.correct)
+        add(names[0], bool(episode.attempts) and episode.attempts[0].verdict.correct)
         for k, attempt in enumerate(episode.attempts[1:], 2):
             add(f"correction_rate_{k}", attempt.verdict.correct)
         if episode.stop is not StopReason.TEACHER_FAILED:

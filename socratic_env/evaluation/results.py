@@ -122,13 +122,17 @@ def _whisker(metric: dict[str, Any], y: float, colour: str) -> str:
     )
 
 
+def _sent(setting: float | None) -> str:
+    return "left to the server" if setting is None else f"{setting}"
+
+
 def page(result: dict[str, Any]) -> str:
     """The whole page of a result with its settings."""
     whole = result["all"]
     intro = (
         f"{whole['questions']} questions, {result['samples']} samples each, up to {result['max_attempts']} "
         f"attempts; student {result['student']}, teacher {result['teacher']}, protocol {result['protocol']}; "
-        f"temperature {result['temperature']}, top-p {result['top_p']}, seed {result['seed']}."
+        f"temperature {_sent(result['temperature'])}, top-p {_sent(result['top_p'])}, seed {result['seed']}."
     )
     missing = result["episodes_wanted"] - whole["episodes"]
     unfinished = paragraph(

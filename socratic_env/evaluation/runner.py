@@ -15,7 +15,15 @@ import numpy as np
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.guided import GuidedInteraction
-from socratic_env.errors import StudentContextError, StudentError, check_seed
+from socratic_env.errors import (
+    SocraticError,
+    StudentContextError,
+    StudentError,
+    StudentUnusable,
+    TeacherError,
+    TeacherUnusable,
+    check_seed,
+)
 from socratic_env.evaluation.comparison import draw_questions
 from socratic_env.evaluation.folder import EvaluationFolder
 from socratic_env.evaluation.statistics import Evaluation
@@ -86,7 +94,7 @@ async def run_episodes(
     """Play all dialogues to their ends, so many at once, none waiting for another.
 
     `on_end(dialogue, fault)` is told of each: fault is None, or what stopped it before its end. Raises
-    StudentError after `GIVE_UP` faults in a row.
+    StudentError after `GIVE_UP` faults in a row, and at the first that every other episode would meet too.
     """
     waiting = iter(dialogues)
     faults = 0
@@ -94,8 +102,11 @@ async def run_episodes(
     async def work() -> None:
         nonlocal faults
         for dialogue in waiting:
-            reached, fault = await play(dialogue, interaction, student)
+            reached, error = await play(dialogue, interaction, student)
+            fault = f"teacher: {error}" if isinstance(error, TeacherError) else str(error) if error else None
             on_end(reached, fault)
+            if isinstance(error, StudentUnusable | TeacherUnusable):
+                raise StudentError(f"stopped, since every episode would meet this fault: {fault}")
             faults = 0 if fault is None else faults + 1
             if faults >= GIVE_UP:
                 raise StudentError(f"{faults} episodes in a row met a fault, the last: {fault}")
@@ -110,13 +121,13 @@ async def run_episodes(
 
 async def play(
     dialogue: Dialogue, interaction: GuidedInteraction, student: Student
-) -> tuple[Dialogue, str | None]:
+) -> tuple[Dialogue, SocraticError | None]:
     """(the dialogue at its end, None), or (the dialogue after its last verdict or guidance, the fault)."""
     while dialogue.stop is None:
         if dialogue.awaits_guidance:
             (advised,) = await interaction.advise([dialogue])
             if advised.stop is StopReason.TEACHER_FAILED:
-                return dialogue, f"teacher: {advised.attempts[-1].guidance.fault}"  # type: ignore[union-attr]
+                return dialogue, advised.attempts[-1].guidance.fault  # type: ignore[union-attr]
             dialogue = advised
             continue
         request = StudentRequest(dialogue.question, dialogue.rollout, rules_of.messages(dialogue))
@@ -125,7 +136,7 @@ async def play(
         except StudentContextError:
             dialogue = rules_of.cut(dialogue)
         except StudentError as error:
-            return dialogue, str(error)
+            return dialogue, error
         else:
             dialogue = interaction.answer(dialogue, text)
     return dialogue, None

@@ -8,10 +8,8 @@ is read up to a bound and never unpacked.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,13 +25,15 @@ from socratic_env.errors import (
     EndpointReplyError,
     EndpointTimeout,
     EndpointUnavailable,
+    EndpointUnusable,
 )
+from socratic_env.models.completion import message, parse, tokens
+from socratic_env.models.connection import open_client, trouble_of
+from socratic_env.models.fields import Fields
+from socratic_env.models.refusal import Asked, Trouble, inside, of_status
 from socratic_env.types import Message, Usage
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
-_PASSING = (408, 409, 429)
-"""Status codes after which another try may succeed, beside 5xx."""
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _jitter = random.Random()
 
 
@@ -54,18 +54,25 @@ class Reply:
 class Endpoint:
     """Asks for chat completions, within a total deadline and a cap of calls at once.
 
+    Whatever a server or the client does becomes the `fault` of a reply; `ask` raises nothing but the
+    ConfigurationError of a key that no header can carry.
+
     Args:
         who: whose settings these are, for messages ("teacher 'openai'").
         base_url: the endpoint, such as "http://127.0.0.1:8000/v1".
         model: the model's name at the endpoint.
         api_key_env: the environment variable that holds the key; the key itself is never an
             argument, so that it cannot show in a spec, a log or a recording.
-        body: further fields of every request, such as {"temperature": 0.2}.
+        fields: what every request says beside model and messages, such as {"temperature": 0.2}.
+        request: further fields of every request, or other values of these; None leaves a field out:
+            {"temperature": None, "top_k": 20}.
+        rename: fields that are sent under another name: {"max_tokens": "max_completion_tokens"}.
         deadline_s: total seconds of `ask`: its wait for one of the `concurrency` slots, all tries and
             the pauses between them.
         connect_s: seconds for one connection.
-        retries: further tries after connection faults, 408, 409, 429 and 5xx. A Retry-After in
-            seconds is honoured if it ends before the deadline, else the request fails at once.
+        retries: further tries after connection faults, 408, 409, 429 and 5xx, also where such an error
+            comes with status 200. A Retry-After, in seconds or as a date, is honoured if it ends before
+            the deadline, else the request fails at once.
         concurrency: most calls under way at once.
         max_reply_bytes: a longer reply is a fault, and the rest of it is not read.
         prices: money for a million tokens of prompt and of completion, for `Usage.cost`.
@@ -77,7 +84,9 @@ class Endpoint:
         base_url: str,
         model: str,
         api_key_env: str,
-        body: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        request: Mapping[str, Any] | None,
+        rename: Mapping[str, str] | None,
         deadline_s: float,
         connect_s: float,
         retries: int,
@@ -105,59 +114,70 @@ class Endpoint:
                 raise ConfigurationError(f"{who}: {name} is {number!r}; it must be 0 or more")
         self.base_url, self.model = base_url, model
         self._who, self._api_key_env = who, api_key_env
-        self._body = dict(body)
+        self._fields = Fields(who, fields, request or {}, rename or {})
         self._deadline_s, self._connect_s = deadline_s, connect_s
         self._retries, self._concurrency = retries, concurrency
         self._max_reply_bytes, self._prices = max_reply_bytes, prices
+        self._answered = False
         # Connections belong to one event loop: one client, one pool and one cap for each.
         self._clients: dict[asyncio.AbstractEventLoop, tuple[openai.AsyncOpenAI, asyncio.Semaphore]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_clients": {}}
 
-    async def ask(self, chat: Sequence[Message], **body: Any) -> Reply:
-        """The reply to a chat, with these fields beside those of every request. A fault is data."""
-        client, slots = self._client()
-        text, refusal, reason, tokens, start = "", "", None, (0, 0), None
+    async def ask(self, chat: Sequence[Message], **fields: Any) -> Reply:
+        """The reply to a chat, with these values of `fields`. A fault is data."""
+        text, refusal, reason, spent, start = "", "", None, (0, 0), None
         fault: EndpointError | None = None
+        before: list[str] = []
+        key = self._key()
         try:
+            client, slots = self._client(key)
             async with asyncio.timeout(self._deadline_s) as deadline, slots:
                 start = time.perf_counter()
-                whole = {"model": self.model, "messages": list(chat), **self._body, **body}
-                completion = _parse(await self._post(client, whole, deadline.when() or 0.0))
-                tokens = _tokens(completion)  # first: a refusal costs money as well
-                text, refusal, reason = _message(completion)
+                body = self._fields.body(self.model, chat, fields)
+                asked = Asked(
+                    self.base_url,
+                    self.model,
+                    self._api_key_env,
+                    key,
+                    tuple(name for name in body if name not in ("model", "messages")),
+                )
+                completion = await self._complete(client, body, asked, deadline.when() or 0.0, before)
+                spent = tokens(completion)  # first: a refusal costs money as well
+                text, refusal, reason = message(completion)
         except TimeoutError:
             why = "" if start else f": none of the {self._concurrency} slots came free (see 'concurrency')"
+            why = f"; before: {before[-1]}" if before else why
             fault = EndpointTimeout(f"no reply from {self.base_url} within {self._deadline_s} s{why}")
         except EndpointError as error:
             fault = type(error)(f"{self.base_url} {error}")
+        except Exception as error:  # noqa: BLE001 - a fault is data, whatever the client raises
+            trouble = trouble_of(error, Asked(self.base_url, self.model, self._api_key_env, key, ()), 0.0)
+            fault = EndpointUnavailable(f"{self.base_url} {trouble.text}")
         seconds = time.perf_counter() - start if start else 0.0
-        cost = sum(count * price for count, price in zip(tokens, self._prices, strict=True)) / 1e6
-        usage = Usage(1, int(fault is not None), *tokens, seconds, cost)
+        cost = sum(count * price for count, price in zip(spent, self._prices, strict=True)) / 1e6
+        usage = Usage(1, int(fault is not None), *spent, seconds, cost)
         return Reply(text, refusal, reason, fault, usage)
 
     async def close(self) -> None:
-        """Close the connections of the running loop."""
-        client, _ = self._clients.pop(asyncio.get_running_loop(), (None, None))
-        if client is not None:
-            await client.close()
+        """Close the connections, also those that were opened on other event loops."""
+        here = asyncio.get_running_loop()
+        for loop, (client, _) in list(self._clients.items()):
+            self._clients.pop(loop, None)
+            if loop is here:
+                await client.close()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.close(), loop))
 
-    def _client(self) -> tuple[openai.AsyncOpenAI, asyncio.Semaphore]:
+    def _client(self, key: str) -> tuple[openai.AsyncOpenAI, asyncio.Semaphore]:
         for loop in list(self._clients):
             if loop.is_closed():
                 self._clients.pop(loop, None)
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            client = openai.AsyncOpenAI(
-                base_url=self.base_url,
-                api_key=self._key(),
-                max_retries=0,
-                timeout=httpx.Timeout(self._deadline_s, connect=self._connect_s),
-                # The default transport took eight times as long at 512 calls at once.
-                http_client=openai.DefaultAioHttpClient(event_hooks={"response": [self._bound]}),
-                default_headers={"Accept-Encoding": "identity"},
-            )
+            timeout = httpx.Timeout(self._deadline_s, connect=self._connect_s)
+            client = open_client(self.base_url, key or "none", timeout, self._bound)
             self._clients[loop] = (client, asyncio.Semaphore(self._concurrency))
         return self._clients[loop]
 
@@ -169,7 +189,8 @@ class Endpoint:
         response.stream = _Bounded(response.stream, self._max_reply_bytes)
 
     def _key(self) -> str:
-        key = os.environ.get(self._api_key_env, "").strip() or "none"
+        """The key, "" if there is none."""
+        key = os.environ.get(self._api_key_env, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise ConfigurationError(
                 f"{self._who}: the key in {self._api_key_env} holds characters that no HTTP header can "
@@ -177,34 +198,57 @@ class Endpoint:
             )
         return key
 
-    async def _post(self, client: openai.AsyncOpenAI, body: Mapping[str, Any], end: float) -> bytes:
-        """The body of the first reply that is none of a passing fault. `end`: when time is up."""
-        pause = _FIRST_PAUSE_S
-        for tries_left in range(self._retries, -1, -1):
-            try:
-                reply = await client.post("/chat/completions", cast_to=httpx.Response, body=body)
-                return reply.content
-            except openai.APIStatusError as error:
-                fault = f"refused: HTTP {error.status_code}"
-                if error.status_code not in _PASSING and error.status_code < 500:
-                    break
-                asked = error.response.headers.get("retry-after", "")
-            except openai.OpenAIError as error:
-                if isinstance(error.__cause__, EndpointReplyError):  # of `_bound`
-                    raise error.__cause__ from None
-                fault, asked = f"failed: {type(error).__name__}: {error}", ""
-            wait = pause * _jitter.uniform(0.5, 1.0)
-            if _SECONDS.fullmatch(asked):
-                wait = max(wait, float(asked))
-            if not tries_left:
-                fault += f", {self._retries + 1} times"
-            elif asyncio.get_running_loop().time() + wait > end:
-                fault += f", and to wait {wait:.0f} s for another try would pass the deadline"
-                break
-            else:
+    async def _complete(
+        self,
+        client: openai.AsyncOpenAI,
+        body: Mapping[str, Any],
+        asked: Asked,
+        end: float,
+        before: list[str],
+    ) -> Any:
+        """The first reply that is none of a passing fault. `end`: when time is up. `before`: what earlier
+        tries met, for the message if time is up in the next one."""
+        pause, tries_left = _FIRST_PAUSE_S, self._retries
+        while True:
+            completion, trouble = await self._try(client, body, asked)
+            if trouble is None:
+                self._answered = True
+                return completion
+            text = trouble.text
+            wait = max(pause * _jitter.uniform(0.5, 1.0), trouble.wait or 0.0)
+            if trouble.passing and not tries_left:
+                text += f", {self._retries + 1} times"
+            elif trouble.passing and asyncio.get_running_loop().time() + wait > end:
+                text += f", and to wait {wait:.0f} s for another try would pass the deadline"
+            elif trouble.passing:
+                before.append(text)
                 await asyncio.sleep(wait)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-        raise EndpointUnavailable(fault)
+                pause, tries_left = min(2 * pause, _LONGEST_PAUSE_S), tries_left - 1
+                continue
+            # Where nobody has ever answered, the address is what is wrong.
+            kind = EndpointUnusable if trouble.unreached and not self._answered else trouble.kind
+            raise kind(f"{text}; {trouble.hint}" if trouble.hint else text)
+
+    async def _try(
+        self, client: openai.AsyncOpenAI, body: Mapping[str, Any], asked: Asked
+    ) -> tuple[Any, Trouble | None]:
+        """(a completion, None), or (None, why there is none). Raises EndpointReplyError."""
+        try:
+            reply = await client.post("/chat/completions", cast_to=httpx.Response, body=body)
+        except openai.APIStatusError as error:
+            self._answered = True
+            response = error.response
+            return None, of_status(error.status_code, response.content, response.headers, asked)
+        except openai.OpenAIError as error:
+            if isinstance(error.__cause__, EndpointReplyError):  # of `_bound`
+                said = str(error.__cause__)
+            else:
+                return None, trouble_of(error, asked, self._connect_s)
+        else:
+            completion = parse(reply.content)
+            trouble = inside(completion, reply.headers, asked)
+            return (completion, None) if trouble is None else (None, trouble)
+        raise EndpointReplyError(said)
 
 
 class _Bounded(httpx.AsyncByteStream):
@@ -222,35 +266,3 @@ class _Bounded(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-# Nothing about a reply is taken for granted: any server may stand behind an address.
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        # Not what it says: an error page may repeat the request's headers, key included.
-        raise EndpointReplyError(f"answered with no JSON ({len(body)} bytes)") from None
-
-
-def _tokens(completion: Any) -> tuple[int, int]:
-    """(prompt tokens, completion tokens), 0 where the server does not say."""
-    counts = completion.get("usage") if isinstance(completion, dict) else None
-    counts = counts if isinstance(counts, dict) else {}
-    spent = [counts.get(key) for key in ("prompt_tokens", "completion_tokens")]
-    prompt, written = (count if isinstance(count, int) and count > 0 else 0 for count in spent)
-    return prompt, written
-
-
-def _message(completion: Any) -> tuple[str, str, Any]:
-    """(text, refusal, finish reason) of the first choice."""
-    match completion:
-        case {"choices": [{"message": dict(message)} as choice, *_]}:
-            pass
-        case _:
-            raise EndpointReplyError("answered without a message")
-    text, refusal = (message.get(key) for key in ("content", "refusal"))
-    refusal = f"{refusal!r:.200}" if refusal else ""
-    return text if isinstance(text, str) else "", refusal, choice.get("finish_reason")

@@ -21,6 +21,7 @@ from socratic_env.multi_agent.turns import STUDENT, TEACHER, TwoAgentSession
 from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
 from socratic_env.teachers import TeacherRequest
+from socratic_env.terminal import show
 from socratic_env.types import Guidance, Question, Usage
 
 Observation: TypeAlias = dict[str, Any]
@@ -60,8 +61,8 @@ class SocraticAECEnv(AECEnv):
     ## Information
     The student's is that of SocraticEnv. The teacher's: `messages` (its request as chat messages,
     empty when it is not its turn), `question_id`, `domain`, `attempt`, `guidance` (what the student
-    was told last), `leaks` (kinds found in it), `stop_reason`. Both: `active_agent`, whose turn it
-    is, None at the end.
+    was told last), `leaks` (kinds found in it), `teacher_fault`, `stop_reason`. Both: `active_agent`,
+    whose turn it is, None at the end.
 
     ## Arguments
     * `questions`, `domain`, `split`, `exclude`, `protocol`, `verifier`, `max_attempts`, `reward`,
@@ -216,4 +217,4 @@ class SocraticAECEnv(AECEnv):
         self.agent_selection = self._session.turn or STUDENT
         self.infos = self._session.infos()
         if self.render_mode == "human":
-            print(rules_of.text(self.dialogue), end="\n\n", flush=True)
+            show(rules_of.text(self.dialogue))

@@ -11,7 +11,7 @@ from pettingzoo.utils.conversions import (  # type: ignore[import-untyped]
 )
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper  # type: ignore[import-untyped]
 
-from socratic_env.engine.background import run
+from socratic_env.engine.background import TEACHERS, run
 from socratic_env.errors import ActionError, StepError, unknown
 from socratic_env.multi_agent.aec import Action, Observation, SocraticAECEnv
 from socratic_env.teachers import Teacher
@@ -86,5 +86,5 @@ def guide(environment: AECEnv | ParallelEnv, teacher: Teacher) -> Guidance:
     """
     request = environment.unwrapped.request
     teacher.check(request.dialogue.question)
-    (guidance,) = run(ask(teacher, [request]))
+    (guidance,) = run(ask(teacher, [request]), TEACHERS)
     return guidance

@@ -82,7 +82,10 @@ class TwoAgentSession:
         told = [a.guidance for a in self.dialogue.attempts if a.guidance is not None]
         teacher = {
             "messages": self.messages(),
-            **{key: student[key] for key in ("question_id", "domain", "attempt", "stop_reason")},
+            **{
+                key: student[key]
+                for key in ("question_id", "domain", "attempt", "stop_reason", "teacher_fault")
+            },
             "guidance": told[-1].text if told and told[-1].fault is None else None,
             "leaks": list(told[-1].leaks) if told else [],
         }

@@ -32,12 +32,13 @@ def episode_record(
 
 
 def _guidance_record(guidance: Guidance) -> dict[str, Any]:
+    fault = guidance.fault or guidance.stands_for
     return {
         "guidance": guidance.text or None,
         "mistake": guidance.mistake,
         "leaks": list(guidance.leaks),
         "blocked": guidance.blocked,
-        "fault": repr(guidance.fault) if guidance.fault is not None else None,
+        "fault": repr(fault) if fault is not None else None,
     }
 
 

@@ -6,9 +6,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from socratic_env.errors import StudentError
+from socratic_env.errors import (
+    ConfigurationError,
+    EndpointContextError,
+    EndpointUnusable,
+    StudentContextError,
+    StudentError,
+    StudentUnusable,
+)
 from socratic_env.models.endpoint import Endpoint
 from socratic_env.students.student import Student, StudentRequest
+
+_FAULTS: dict[type[Exception], type[StudentError]] = {
+    EndpointContextError: StudentContextError,
+    EndpointUnusable: StudentUnusable,
+}
 
 
 class OpenAIStudent(Student):
@@ -16,7 +28,9 @@ class OpenAIStudent(Student):
 
     Args:
         temperature, top_p, max_tokens, seed: of the replies; seed + rollout is sent along.
-        extra_body: further fields of the request, such as {"chat_template_kwargs": {...}}.
+        request: further fields of the request, such as {"chat_template_kwargs": {...}}, or None for one
+            that is to be left out: {"seed": None}.
+        rename: fields under another name: {"max_tokens": "max_completion_tokens"}.
         others: as for `Endpoint`.
     """
 
@@ -34,15 +48,23 @@ class OpenAIStudent(Student):
         retries: int = 4,
         concurrency: int = 64,
         max_reply_bytes: int = 8 * 2**20,
-        extra_body: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+        rename: Mapping[str, str] | None = None,
     ) -> None:
-        sampling = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        if isinstance(request, Mapping) and request.get("seed") is not None:
+            raise ConfigurationError(
+                f"student 'openai': request gives all samples the seed {request['seed']!r}, and so the same "
+                "reply; use the student's own seed, or null to send none"
+            )
+        fields = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
         self._endpoint = Endpoint(
             "student 'openai'",
             base_url,
             model,
             api_key_env,
-            {**sampling, **(extra_body or {})},
+            fields,
+            request,
+            rename,
             deadline_s,
             connect_s,
             retries,
@@ -52,14 +74,19 @@ class OpenAIStudent(Student):
         self._seed = seed
 
     async def answer(self, requests: Sequence[StudentRequest]) -> list[str]:
-        """Replies, up to `concurrency` calls at once; an empty message or a refusal is a reply too."""
+        """Replies, up to `concurrency` calls at once; an empty message or a refusal is a reply too.
+
+        Raises StudentContextError for a dialogue that is too long for the server, StudentUnusable where no
+        other call would fare better, and StudentError for other faults.
+        """
         return list(await asyncio.gather(*map(self._one, requests)))
 
     async def _one(self, request: StudentRequest) -> str:
         reply = await self._endpoint.ask(request.messages, seed=self._seed + request.rollout)
         self.usage += reply.usage
         if reply.fault is not None:
-            raise StudentError(f"the student's endpoint failed: {reply.fault}")
+            kind = _FAULTS.get(type(reply.fault), StudentError)
+            raise kind(f"the student's endpoint failed: {reply.fault}")
         return reply.text or reply.refusal
 
     async def close(self) -> None:

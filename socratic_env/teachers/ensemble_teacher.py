@@ -53,6 +53,7 @@ class EnsembleTeacher(Teacher):
             raise ConfigurationError(f"teacher 'ensemble': judge is {judge!r}; give a name or a function")
         self._judge = judge
         self._teachers = [from_spec(spec) for spec in teachers]
+        self.together = any(teacher.together for teacher in self._teachers)
         self._owned = [
             made for made, spec in zip(self._teachers, teachers, strict=True) if not isinstance(spec, Teacher)
         ]

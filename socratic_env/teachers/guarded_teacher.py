@@ -35,6 +35,7 @@ class GuardedTeacher(Teacher):
                 f"teacher 'guarded': window is {window!r}; give a number of requests above 0"
             )
         self._teacher, self._owned = from_spec(teacher), not isinstance(teacher, Teacher)
+        self.together = self._teacher.together
         self._most, self._failed = max_failure_share * window, deque[bool](maxlen=window)
 
     def __repr__(self) -> str:

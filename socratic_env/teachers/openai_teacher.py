@@ -8,21 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 from socratic_env.errors import (
+    EndpointContextError,
     EndpointReplyError,
     EndpointTimeout,
+    EndpointUnusable,
+    TeacherContextError,
     TeacherError,
     TeacherReplyError,
     TeacherTimeout,
     TeacherUnavailable,
+    TeacherUnusable,
 )
+from socratic_env.models.completion import without_thinking
 from socratic_env.models.endpoint import Endpoint
 from socratic_env.protocols import teacher_messages
-from socratic_env.teachers.teacher import Teacher, TeacherRequest, without_thinking
+from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import Guidance
 
 _FAULTS: dict[type[Exception], type[TeacherError]] = {
     EndpointTimeout: TeacherTimeout,
     EndpointReplyError: TeacherReplyError,
+    EndpointContextError: TeacherContextError,
+    EndpointUnusable: TeacherUnusable,
 }
 
 
@@ -32,9 +39,13 @@ class OpenAITeacher(Teacher):
     Args:
         temperature, max_tokens: of the guidance (Table 5: 0.2 and 1024).
         prompt_price, completion_price: money for a million tokens, for `Usage.cost`.
-        extra_body: further fields of the request, such as {"chat_template_kwargs": {...}}.
+        request: further fields of the request, such as {"chat_template_kwargs": {...}}, or None for one
+            that is to be left out: {"temperature": None}.
+        rename: fields under another name: {"max_tokens": "max_completion_tokens"}.
         others: as for `Endpoint`. No call of `guide` takes longer than `deadline_s`.
     """
+
+    together = False
 
     def __init__(
         self,
@@ -50,14 +61,17 @@ class OpenAITeacher(Teacher):
         max_reply_bytes: int = 8 * 2**20,
         prompt_price: float = 0.0,
         completion_price: float = 0.0,
-        extra_body: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+        rename: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = Endpoint(
             "teacher 'openai'",
             base_url,
             model,
             api_key_env,
-            {"temperature": temperature, "max_tokens": max_tokens, **(extra_body or {})},
+            {"temperature": temperature, "max_tokens": max_tokens},
+            request,
+            rename,
             deadline_s,
             connect_s,
             retries,

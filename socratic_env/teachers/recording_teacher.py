@@ -37,6 +37,7 @@ class RecordingTeacher(Teacher):
     def __init__(self, path: str | os.PathLike[str], teacher: TeacherSpec) -> None:
         self._path = checked_path("recording", path)
         self._teacher, self._owned = from_spec(teacher), not isinstance(teacher, Teacher)
+        self.together = self._teacher.together
         self._journal: Journal | None = None
         self._recording: Recording = {}
 

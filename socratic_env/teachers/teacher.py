@@ -20,17 +20,16 @@ class TeacherRequest:
     protocol: TeachingProtocol
 
 
-def without_thinking(text: str) -> str:
-    """A model's reply without its thoughts: what lies between the first <think> (the start, where the
-    chat template wrote it) and the last </think>, and what follows a <think> that never ends."""
-    thoughts, closed, rest = text.rpartition("</think>")
-    if closed and "<think>" in thoughts:
-        rest = thoughts.partition("<think>")[0] + rest
-    return rest.partition("<think>")[0].strip()
-
-
 class Teacher(ABC):
-    """Gives guidance, batch first: `guide` is the only method that a teacher must have."""
+    """Gives guidance, batch first: `guide` is the only method that a teacher must have.
+
+    Environments call it on the teachers' own event loop (`socratic_env.engine.background`), also while an
+    earlier call is under way. `together` says whether requests of one moment, from episodes that do not
+    wait for each other, gain from being one call. It is False where each is a request of its own to a
+    server or an engine anyway: then none waits for the slowest.
+    """
+
+    together: bool = True
 
     @abstractmethod
     async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:

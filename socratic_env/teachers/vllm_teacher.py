@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from socratic_env.errors import TeacherReplyError
+from socratic_env.errors import TeacherContextError, TeacherReplyError
+from socratic_env.models.completion import without_thinking
 from socratic_env.models.local_model import LocalModel
 from socratic_env.protocols import teacher_messages
-from socratic_env.teachers.teacher import Teacher, TeacherRequest, without_thinking
+from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import Guidance, Usage
 
 
@@ -23,6 +24,8 @@ class VLLMTeacher(Teacher):
         max_tokens, temperature: of the guidance (Table 5: 1024 and 0.2).
         others: as for `LocalModel`.
     """
+
+    together = False
 
     def __init__(
         self,
@@ -62,11 +65,11 @@ class VLLMTeacher(Teacher):
     async def _guide_one(self, request: TeacherRequest) -> Guidance:
         ids = await self._model.encode(teacher_messages(request.dialogue, request.protocol))
         if self._model.room(ids) <= 0:
-            fault = TeacherReplyError(
+            full = TeacherContextError(
                 f"the prompt of {len(ids)} tokens does not fit into the {self._model.max_model_len} of "
                 f"{self._model.folder}"
             )
-            return Guidance(fault=fault, usage=Usage(1, 1))
+            return Guidance(fault=full, usage=Usage(1, 1))
         said = await self._model.complete(ids)
         text = without_thinking(said.text)
         if not text:

@@ -20,19 +20,33 @@ def wrong(reason: str) -> Verdict:
     return Verdict(correct=False, answer=None, reason=reason)
 
 
-def _outside_thought(text: str, at: int) -> bool:
-    """Whether `at` lies outside every think block, also outside one that the prompt opened."""
-    depth, passed = 0, False
+def _thoughts(text: str) -> list[tuple[int, int]]:
+    """(start, end) of all thoughts in order: think blocks, the whole beginning if the prompt opened a
+    thought that the reply closes, and the rest after a block that never ends."""
+    found: list[tuple[int, int]] = []
+    depth, start = 0, 0
     for tag in _THINK.finditer(text):
-        if tag.start() > at and not passed:
-            if depth:
-                return False
-            passed = True
-        closes = bool(tag.group(1))
-        if closes and not depth and passed:
-            return False  # it closes a thought that began before the reply
-        depth = depth + 1 if not closes else max(0, depth - 1)
-    return passed or depth == 0
+        if not tag[1]:
+            start, depth = (start if depth else tag.start()), depth + 1
+        elif depth > 1:
+            depth -= 1
+        elif depth:
+            found.append((start, tag.end()))
+            depth = 0
+        else:  # it closes a thought that began before the reply: all up to here is thought
+            found = [(0, tag.end())]
+    return [*found, (start, len(text))] if depth else found
+
+
+def _said(text: str) -> str:
+    """A reply in which each character of a thought is blank, so that nothing in it counts."""
+    parts, at = [], 0
+    for start, end in _thoughts(text):
+        parts.append(text[at:start])
+        parts.append("\n".join(" " * len(line) for line in text[start:end].split("\n")))
+        at = end
+    parts.append(text[at:])
+    return "".join(parts)
 
 
 def _inside_fence(text: str, at: int) -> bool:
@@ -50,23 +64,23 @@ def _inside_fence(text: str, at: int) -> bool:
 def answer_block(text: str) -> str | Verdict:
     """The inside of the one answer block of a reply, or the verdict that says what is wrong.
 
-    The block must be the only one in the whole reply and stand outside any think block, code
-    fence or quotation.
+    The block must be the only one outside the reply's thoughts, and stand outside any code fence or
+    quotation. What a thought mentions does not count, neither for the answer nor against it.
     """
-    start, end = text.find(_OPEN), text.find(_CLOSE)
+    said = _said(text)
+    start, end = said.find(_OPEN), said.find(_CLOSE)
     if start < 0 or end < 0:
-        return wrong("no answer block")
-    if text.find(_OPEN, start + 1) >= 0 or text.find(_CLOSE, end + 1) >= 0:
+        mentioned = start < 0 and _OPEN in text
+        return wrong("the answer stands inside a thought" if mentioned else "no answer block")
+    if said.find(_OPEN, start + 1) >= 0 or said.find(_CLOSE, end + 1) >= 0:
         return wrong("more than one answer block")
     if end < start:
         return wrong("the answer block is closed before it is opened")
-    if not _outside_thought(text, start):
-        return wrong("the answer stands inside a thought")
-    if _inside_fence(text, start):
+    if _inside_fence(said, start):
         return wrong("the answer stands inside a code fence")
-    after = text[end + len(_CLOSE) : end + len(_CLOSE) + 1]
-    before = text[start - 1 : start] if start else ""
-    line = text[text.rfind("\n", 0, start) + 1 : start]
+    after = said[end + len(_CLOSE) : end + len(_CLOSE) + 1]
+    before = said[start - 1 : start] if start else ""
+    line = said[said.rfind("\n", 0, start) + 1 : start]
     if (before in _QUOTES and _QUOTES.get(before) == after) or line.lstrip().startswith(">"):
         return wrong("the answer is a quotation")
-    return text[start + len(_OPEN) : end]
+    return text[start + len(_OPEN) : end]  # with a thought that stands in it: that names nothing

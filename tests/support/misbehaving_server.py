@@ -31,6 +31,7 @@ class MisbehavingServer(LoopbackServer):
     """Chat completions.
 
     bodies: raw replies for the models "body:<name>", as (content type, bytes).
+    replies: (status, headers, JSON) of the model "replies", one after the other; the last one stays.
     requests: the bodies of all requests so far; headers: their headers.
     down: while set, every reply is 503.
     script: what the model "scripted" says to a request's body, or the status with which it refuses.
@@ -39,6 +40,7 @@ class MisbehavingServer(LoopbackServer):
 
     def __init__(self) -> None:
         self.bodies: dict[str, tuple[str, bytes]] = {}
+        self.replies: list[tuple[int, dict[str, str], Any]] = []
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.flooded = 0
@@ -150,6 +152,10 @@ class MisbehavingServer(LoopbackServer):
         body = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         return web.Response(body=body, headers=headers)
+
+    async def _replies(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
+        status, headers, said = self.replies[min(times, len(self.replies)) - 1]
+        return web.json_response(said, status=status, headers=headers)
 
     async def _body(self, request: web.Request, argument: str, times: int) -> web.StreamResponse:
         content_type, body = self.bodies[argument]
