@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import pickle
 import ssl
@@ -25,6 +26,9 @@ from socratic_env import SocraticBatch
 from socratic_env.engine.background import run
 from socratic_env.errors import (
     ConfigurationError,
+    EndpointContextError,
+    EndpointError,
+    EndpointUnusable,
     StudentContextError,
     StudentError,
     StudentUnusable,
@@ -829,3 +833,33 @@ def test_a_wrong_path_has_a_hint(server: MisbehavingServer) -> None:
     assert "base_url usually ends in '/v1', and this one does not" in str(fault)
     fault = guided(f"{server.url}/chat/completions", "good").fault
     assert "base_url ends before '/chat/completions'" in str(fault)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+def test_a_real_server_is_understood(teacher_server: str) -> None:
+    """What vLLM's server says to prompts that are too long, to too many tokens, and to a wrong name."""
+
+    async def ask(model: str, words: int, **settings: Any) -> endpoint.Reply:
+        client = OpenAIStudent(f"{teacher_server}/v1", model, retries=0, **settings)._endpoint
+        try:
+            return await client.ask([{"role": "user", "content": "water " * words}])
+        finally:
+            await client.close()
+
+    def fault(*arguments: Any, **settings: Any) -> EndpointError:
+        found = asyncio.run(ask(*arguments, **settings)).fault
+        assert found is not None
+        return found
+
+    renamed = {"max_tokens": "max_completion_tokens"}
+    assert asyncio.run(ask("teacher", 3, max_tokens=4, rename=renamed)).usage.completion_tokens <= 4
+    assert asyncio.run(ask("teacher", 3, max_tokens=4, request={"seed": None, "top_p": None})).fault is None
+    assert type(fault("teacher", 9000, max_tokens=4)) is EndpointContextError
+    too_many = fault("teacher", 3, max_tokens=9000)
+    assert "max_tokens" in str(too_many)
+    assert 'request={"max_tokens": null}' in str(too_many)
+    unknown = fault("nobody", 3, max_tokens=4)
+    assert type(unknown) is EndpointUnusable
+    assert "does it know the model as 'nobody'?" in str(unknown)

@@ -133,7 +133,7 @@ def test_any_text_gives_known_kinds(text):
     ["a ", "1 2 3 ", "The answer ", "ab", "((((", "aGVsbG8g", "B, ", "1,234,", "d-e-", "not ", "1/", "9"],
 )
 def test_time_is_linear(unit):
-    assert growth(lambda text: detect(THROW, text), repeated(unit), 30_000) < 3
+    assert growth(lambda text: detect(THROW, text), repeated(unit), 30_000) < 8
 
 
 @pytest.mark.timeout(30)

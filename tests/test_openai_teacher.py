@@ -588,7 +588,7 @@ def test_a_teachers_thoughts_never_reach_the_student(
 
 @pytest.mark.parametrize("unit", ["<think>", "</think>", "<think>x</think>"])
 def test_thoughts_are_removed_in_linear_time(unit: str) -> None:
-    assert growth(without_thinking, repeated(unit), 200_000) < 3
+    assert growth(without_thinking, repeated(unit), 200_000) < 8
 
 
 def test_the_deadline_covers_the_wait_for_a_slot(server: MisbehavingServer) -> None:

@@ -15,7 +15,7 @@ from socratic_env import SocraticBatch, TeacherRequest
 from socratic_env.checks import check_teacher
 from socratic_env.dialogue import Rules, answer, open_dialogue
 from socratic_env.engine.background import run
-from socratic_env.errors import ConfigurationError, TeacherReplyError
+from socratic_env.errors import ConfigurationError, TeacherContextError
 from socratic_env.protocols import protocol
 from socratic_env.questions import load_questions
 from socratic_env.teachers import Teacher, from_spec
@@ -63,9 +63,9 @@ def test_a_seed_makes_guidance_that_no_company_changes(teacher: Teacher) -> None
 
 def test_a_prompt_that_is_too_long_fails_alone(teacher: Teacher) -> None:
     long, short = run(teacher.guide([request_on(0, "no " * 5000), request_on(1)]))
-    assert isinstance(long.fault, TeacherReplyError)
+    assert isinstance(long.fault, TeacherContextError)
     assert "does not fit into the 2048" in str(long.fault)
-    assert not isinstance(short.fault, TeacherReplyError) or "fit" not in str(short.fault)
+    assert not isinstance(short.fault, TeacherContextError)
     assert short.usage.prompt_tokens > 0
 
 

@@ -12,9 +12,9 @@ def repeated(unit: str) -> Callable[[int], str]:
 
 
 def growth(work: Callable[[str], object], make: Callable[[int], str], length: int) -> float:
-    """The time for the text `make(2 * length)` over that for `make(length)`.
+    """The time for the text `make(4 * length)` over that for `make(length)`.
 
-    2 is linear, 4 quadratic. Each is the best of five (of long ones, of two), in this thread's
+    4 is linear, 16 quadratic; ask for less than 8, which noise of a busy machine does not reach. Each is the best of five (of long ones, of two), in this thread's
     processor time, whatever else the machine does, and half a millisecond, in which allocation and caches
     show. So choose a length at which linear work takes about as long, and quadratic work far longer.
     """
@@ -27,4 +27,4 @@ def growth(work: Callable[[str], object], make: Callable[[int], str], length: in
             times.append(time.thread_time() - start)
         return min(times) + 0.0005
 
-    return seconds(make(2 * length)) / seconds(make(length))
+    return seconds(make(4 * length)) / seconds(make(length))
