@@ -14,9 +14,10 @@ def repeated(unit: str) -> Callable[[int], str]:
 def growth(work: Callable[[str], object], make: Callable[[int], str], length: int) -> float:
     """The time for the text `make(4 * length)` over that for `make(length)`.
 
-    4 is linear, 16 quadratic; ask for less than 8, which noise of a busy machine does not reach. Each is the best of five (of long ones, of two), in this thread's
-    processor time, whatever else the machine does, and half a millisecond, in which allocation and caches
-    show. So choose a length at which linear work takes about as long, and quadratic work far longer.
+    4 is linear, 16 quadratic; ask for less than 8, which the noise of a busy machine does not reach. Each is
+    the best of five (of long ones, of two), in this thread's processor time, whatever else the machine does,
+    and half a millisecond, in which allocation and caches show. So choose a length at which linear work takes
+    about as long, and quadratic work far longer.
     """
 
     def seconds(text: str) -> float:
