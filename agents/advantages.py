@@ -139,6 +139,8 @@ ESTIMATORS: Mapping[str, Callable[[Attempts], Array]] = {
     "reinforce++-baseline": lambda b: reinforce_plus_plus_baseline(b.values_N, b.question_N),
     "grpo": lambda b: _grpo_of_episodes(b, std=True),
     "grpo-no-std": lambda b: _grpo_of_episodes(b, std=False),
+    "grpo-attempts": lambda b: grpo(b.values_N, b.question_N),
+    "reward": lambda b: b.values_N,
     "reinforce++-tokens": lambda b: reinforce_plus_plus_tokens(b.values_N, b.tokens_N),
     "reinforce++-baseline-tokens": lambda b: reinforce_plus_plus_baseline_tokens(
         b.values_N, b.question_N, b.tokens_N
@@ -148,13 +150,15 @@ ESTIMATORS: Mapping[str, Callable[[Attempts], Array]] = {
     ),
     "reinforce++-per-step": lambda b: reinforce_plus_plus_per_step(b.values_N, b.attempt_N, b.tokens_N),
 }
-"""Estimators that a run can select by name."""
+"""Estimators that a run can select by name. grpo-attempts: as grpo, with every attempt counted on its own in
+the group of its question; reward: what the attempt earned, with nothing subtracted."""
 
 BY_QUESTION = frozenset(
     {
         "reinforce++-baseline",
         "grpo",
         "grpo-no-std",
+        "grpo-attempts",
         "reinforce++-baseline-tokens",
         "reinforce++-baseline-trajectory",
     }

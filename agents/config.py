@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import tyro
 
 from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
-from agents.options import VLLM, Distillation, PolicyLoss, TinyStudent, WarmStart
+from agents.options import VLLM, ChainStudent, Distillation, PolicyLoss, TinyStudent, WarmStart
 from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
 
@@ -28,8 +28,8 @@ class TrainConfig:
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
     questions: str | None = None
-    """Questions: "procedural", "concepts", "sciknoweval" or a path; None: the environment's own (every
-    preset sets some)."""
+    """Questions: "procedural", "concepts", "sciknoweval", a path or a JSON spec such as '{"kind": "chains"}';
+    None: the environment's own (every preset sets some)."""
     domain: str | None = None
     """chemistry, physics, biology or material; None: all."""
     teacher: str | None = None
@@ -39,6 +39,8 @@ class TrainConfig:
     """Teaching variant; None: the environment's own."""
     max_attempts: int = setting(2, at_least=1)
     """K, the most attempts of an episode; the algorithms without a teacher always make one."""
+    verifier: str | None = None
+    """A verifier's name, or module:name; None: that of the question's kind."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
     algorithm: Literal[
@@ -54,13 +56,16 @@ class TrainConfig:
     """Advantage estimator by its name in agents/advantages.py, or module:function; None: the algorithm's own
     (sdpo has none)."""
     student: str = "tiny"
-    """"tiny": made and warm-started here; "smollm2": SmolLM2-135M-Instruct from its Python package, with a
-    warm start; else a local folder in transformers' format."""
+    """"tiny": made and warm-started here; "chain": the same for the world of chains; "smollm2":
+    SmolLM2-135M-Instruct from its Python package, with a warm start; else a local folder in transformers'
+    format."""
     warm_questions: str | None = None
     """Questions of the warm start; None: the training questions, or "procedural" if those have no
     worked solutions."""
     tiny: TinyStudent = group(TinyStudent)
     """The small student."""
+    chain: ChainStudent = group(ChainStudent)
+    """The warm start of the student "chain"."""
     warm: WarmStart = group(WarmStart)
     """The warm start of the students "tiny" and "smollm2"; a folder's model starts as it is."""
     policy: Literal["auto", "vllm", "transformers", "server"] = setting("auto", resumable=True)
@@ -235,9 +240,10 @@ class TrainConfig:
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of `gym.make_vec` that this run sets, beside the teacher."""
         chosen = {
-            "questions": self.questions,
+            "questions": self.question_spec(),
             "domain": self.domain,
             "protocol": self.protocol,
+            "verifier": self.verifier,
             "reward": self.reward,
         }
         attempts = self.max_attempts if self.algorithm == "socratic" else 1
@@ -245,13 +251,11 @@ class TrainConfig:
 
     def teacher_spec(self) -> str | Mapping[str, Any] | None:
         """The teacher as the environment takes it."""
-        if self.teacher is None or not self.teacher.lstrip().startswith("{"):
-            return self.teacher
-        try:
-            spec: Mapping[str, Any] = json.loads(self.teacher)
-        except ValueError as error:
-            raise ConfigurationError(f"teacher {self.teacher!r} is no valid JSON: {error}") from None
-        return spec
+        return _spec("teacher", self.teacher)
+
+    def question_spec(self) -> str | Mapping[str, Any] | None:
+        """The questions as the environment takes them."""
+        return _spec("questions", self.questions)
 
     def settings(self) -> dict[str, Any]:
         """Every setting by the name of its option, such as {"warm.steps": 700}."""
@@ -269,3 +273,14 @@ class TrainConfig:
         except ValueError as error:
             raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
         return from_plain(cls, values)
+
+
+def _spec(name: str, given: str | None) -> str | Mapping[str, Any] | None:
+    """A name, or the mapping that a JSON object stands for."""
+    if given is None or not given.lstrip().startswith("{"):
+        return given
+    try:
+        spec: Mapping[str, Any] = json.loads(given)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} {given!r} is no valid JSON: {error}") from None
+    return spec

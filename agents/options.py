@@ -40,6 +40,35 @@ class WarmStart:
 
 
 @dataclass(frozen=True)
+class ChainStudent:
+    """Warm start of the student "chain" in two parts: schooling, one for all worlds of a shape, and then the
+    world's beliefs."""
+
+    schooling_steps: int = setting(850, at_least=0)
+    """Supervised steps on operations drawn evenly: form, operations, hints."""
+    schooling_batch: int = setting(160, at_least=1)
+    """Dialogues in each of them."""
+    steps: int = setting(150, at_least=0)
+    """Supervised steps on the world's beliefs."""
+    batch: int = setting(256, at_least=1)
+    """Dialogues in each of them."""
+    lr: float = setting(4e-3, at_least=0)
+    """Peak learning rate of both parts."""
+    easy: float = setting(0.95, at_least=0, at_most=1)
+    """How likely the right operation of a step is, for an easy concept."""
+    medium: float = setting(0.6, at_least=0, at_most=1)
+    """The same for a medium one."""
+    hard: float = setting(0.025, at_least=0, at_most=1)
+    """The same for a hard one."""
+    dominant: float = setting(0.6, at_least=0, at_most=1)
+    """Share of the rest that one misconception of the step has; what is left is even."""
+    slip: float = setting(0.02, at_least=0, at_most=1)
+    """How often a value is drawn instead of worked out."""
+    heed: float = setting(0.8, at_least=0, at_most=1)
+    """How often the operations that a hint names are taken over."""
+
+
+@dataclass(frozen=True)
 class PolicyLoss:
     """Settings of the clipped policy loss (Table 5)."""
 

@@ -11,7 +11,9 @@ Departures from the printed algorithm, and where they occur:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -23,10 +25,27 @@ from agents.learning.sdpo import demonstrations, teacher_messages
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
 from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
-from agents.runs.log import RunLog
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
+from socratic_env.types import Episode
+
+
+class Log(Protocol):
+    """Where a run is written down, such as `agents.runs.log.RunLog`."""
+
+    def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """The metrics of a step."""
+        ...
+
+    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
+        """The episodes of a batch."""
+        ...
+
+    def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
+        """A batch that could not be learnt from; where it is kept."""
+        ...
+
 
 _LARGE = 100_000
 """Question sets beyond this size are drawn from instead of gone through."""
@@ -51,7 +70,7 @@ def train(
     policy: Policy,
     chat: Chat,
     learner: Learner,
-    log: RunLog,
+    log: Log,
     start_step: int = 0,
 ) -> Iterator[dict[str, float]]:
     """Train from a step on; yields the metrics of each step."""

@@ -13,7 +13,7 @@ from socratic_env.errors import TeacherError
 
 DOMAINS = ("chemistry", "physics", "biology", "material")
 SPLITS = ("train", "test")
-HINT_STRENGTHS = ("locate", "ask", "explain", "next_step")
+HINT_STRENGTHS = ("locate", "ask", "explain", "next_step", "all_steps", "answer")
 
 
 class Message(TypedDict):
@@ -28,6 +28,7 @@ class AnswerKind(StrEnum):
 
     CHOICE = "choice"
     NUMERIC = "numeric"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Mistake:
         before it are right.
     locate, explain, next_step: hints of growing strength. None of them holds the right
         answer, its letter or its value. `ask` is `locate` as a question.
+    sign: the words that the wrong line begins with wherever this mistake is made ("": all of its words).
     """
 
     answer: str = field(repr=False)
@@ -58,6 +60,7 @@ class Mistake:
     locate: str = field(repr=False)
     explain: str = field(repr=False)
     next_step: str = field(repr=False)
+    sign: str = field(default="", repr=False)
 
     @property
     def ask(self) -> str:
@@ -78,10 +81,11 @@ class Question:
     options: the options in order; empty for numeric answers.
     system: the instruction that stands before the question ("" for none).
     closing: a last line of the user's message ("" for none).
-    answer: ground truth, a letter or a number as text.
+    answer: ground truth: a letter, a number as text, or words.
     subtask, level: what kind of question it is, and how hard ("" if unknown).
     unit, abs_tol, rel_tol: of a numeric answer.
     solution: worked, correct reasoning (None if the set has none).
+    method: every step of the solution named, without a value: the hint "all_steps" ("" for none).
     mistakes: the misconception table (empty if the set has none).
     """
 
@@ -99,6 +103,7 @@ class Question:
     abs_tol: float = 0.0
     rel_tol: float = 0.0
     solution: str | None = field(default=None, repr=False)
+    method: str = field(default="", repr=False)
     mistakes: tuple[Mistake, ...] = field(default=(), repr=False)
 
     @property

@@ -75,7 +75,7 @@ class Rows:
         """One attempt in each row: a prompt (no targets) and a response (all targets)."""
         rows = [[(0, list(prompt), False), (i, list(said), True)] for i, (prompt, said) in
                 enumerate(zip(prompts, responses, strict=True))]  # fmt: skip
-        return cls._of_pieces(rows, pad, groups or range(len(rows)), packed)
+        return cls.of_pieces(rows, pad, groups or range(len(rows)), packed)
 
     @classmethod
     def of_attempts(cls, samples: Sequence[Sample], pad: int, packed: bool = False) -> Rows:
@@ -89,7 +89,7 @@ class Rows:
                 at = len(sample.prompt) + len(sample.response)
             rows.append(pieces)
             groups.append(samples[members[0]].group)
-        made = cls._of_pieces(rows, pad, groups, packed)
+        made = cls.of_pieces(rows, pad, groups, packed)
         sampled = [logp for members in order for i in members for logp in samples[i].logps]
         logps = torch.tensor(sampled, dtype=torch.float32)
         return replace(made, logps_rollout_N=logps)
@@ -100,13 +100,13 @@ class Rows:
         pieces = [
             [(i, [token], mark) for token, mark in zip(*row, strict=True)] for i, row in enumerate(rows)
         ]
-        return cls._of_pieces(pieces, pad, range(len(rows)), packed=False)
+        return cls.of_pieces(pieces, pad, range(len(rows)), packed=False)
 
     @classmethod
-    def _of_pieces(
+    def of_pieces(
         cls, rows: Sequence[Sequence[tuple[int, Sequence[int], bool]]], pad: int, groups: Any, packed: bool
     ) -> Rows:
-        """Rows of pieces: (attempt, ids, whether they are targets)."""
+        """Rows of pieces in order: (attempt, ids, whether they are targets); the first piece never is."""
         lengths = [sum(len(ids) for _, ids, _ in pieces) for pieces in rows]
         ids_RT = torch.full((len(rows), max(lengths)), pad)
         target_RT = torch.zeros(ids_RT.shape, dtype=torch.bool)

@@ -10,7 +10,7 @@ import torch
 from agents.learning.samples import Completion, Sampling
 from agents.policies.policy import NamedWeights
 
-_MOST_ROWS = 64  # prompts of one forward pass
+_MOST_TOKENS = 16384  # of prompts and responses in one forward pass
 
 
 class TransformersPolicy:
@@ -32,8 +32,10 @@ class TransformersPolicy:
         done: dict[int, Completion] = {}
         was_training = self.model.training
         self.model.eval()
-        for start in range(0, len(order), _MOST_ROWS):
-            chosen = order[start : start + _MOST_ROWS]
+        longest = max(map(len, prompts), default=0) + sampling.max_tokens
+        rows = max(1, _MOST_TOKENS // longest)
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
             completions = self._generate([prompts[i] for i in chosen], sampling, generator)
             done |= dict(zip(chosen, completions, strict=True))
         self.model.train(was_training)
@@ -61,8 +63,7 @@ class TransformersPolicy:
         for i, prompt in enumerate(prompts):  # padded on the left
             ids[i, width - len(prompt) :] = torch.tensor(prompt, device=device)
             mask[i, width - len(prompt) :] = 1
-        out_ids: list[list[int]] = [[] for _ in prompts]
-        out_logps: list[list[float]] = [[] for _ in prompts]
+        tokens, logps = [], []
         live = torch.ones(len(prompts), dtype=torch.bool, device=device)
         cache = None
         for _ in range(sampling.max_tokens):
@@ -77,18 +78,21 @@ class TransformersPolicy:
             )
             cache = out.past_key_values
             token, logp = _draw(out.logits[:, -1].float(), sampling, generator)
-            for i in live.nonzero().flatten().tolist():
-                out_ids[i].append(int(token[i]))
-                out_logps[i].append(float(logp[i]))
+            tokens.append(token)
+            logps.append(logp)
             live &= token != self.eos
             if not live.any():
                 break
             ids = token[:, None]
             mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        return [
-            Completion(row, logps, finished=bool(row) and row[-1] == self.eos)
-            for row, logps in zip(out_ids, out_logps, strict=True)
-        ]
+        sampled = zip(torch.stack(tokens, 1).tolist(), torch.stack(logps, 1).tolist(), strict=True)
+        return [self._ended(*row) for row in sampled]
+
+    def _ended(self, ids: list[int], logps: list[float]) -> Completion:
+        """The response up to its end; what was drawn after it, while others went on, counts for nothing."""
+        finished = self.eos in ids
+        length = ids.index(self.eos) + 1 if finished else len(ids)
+        return Completion(ids[:length], logps[:length], finished)
 
 
 def _draw(

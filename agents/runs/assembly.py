@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from agents.learning.learner import Learner
 from agents.policies.policy import Policy
 from agents.runs.checkpoint import save_model
 from agents.runs.preflight import sampler
+from agents.warm_start import chain_student
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet
+from socratic_env.questions.chains import ChainQuestions
 
 
 def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
@@ -52,20 +55,34 @@ def new_student(config: TrainConfig, questions: QuestionSet) -> tuple[Any, Any]:
     """(model, tokenizer) of one of the students MADE, before its warm start."""
     if config.student == "smollm2":
         return smollm2()
+    if isinstance(questions, ChainQuestions) and config.student == "chain":
+        words = chain_student.make_tokenizer(questions.world)
+        return chain_student.make_student(config.tiny, words), words
     tokenizer = make_tokenizer(sample_texts(questions, 4000, config.seed), config.tiny.vocabulary)
     return make_model(config.tiny, tokenizer, config.seed), tokenizer
+
+
+def cache_folder() -> Path:
+    """Where things are kept that many runs can use: $SOCRATIC_CACHE, or a folder of the user's."""
+    return Path(os.environ.get("SOCRATIC_CACHE") or "~/.cache/socratic-env").expanduser()
 
 
 def warm_student(
     config: TrainConfig, model: Any, tokenizer: Any, questions: QuestionSet, folder: Path, progress: Progress
 ) -> None:
     """Warm-start a new student and put it into a folder."""
-    if config.warm.steps:
-        bar = progress.add_task("warm start", total=config.warm.steps, status="")
+    chains = config.student == "chain"
+    total = config.chain.schooling_steps + config.chain.steps if chains else config.warm.steps
+    bar = progress.add_task("warm start", total=total, status="")
 
-        def advance(step: int, loss: float) -> None:
-            progress.update(bar, completed=step, status=f"loss {loss:.3f}")
+    def advance(step: int, loss: float) -> None:
+        progress.update(bar, completed=step, status=f"loss {loss:.3f}")
 
+    if chains and isinstance(questions, ChainQuestions):
+        chain_student.warm_start(
+            model, tokenizer, questions.world, config.chain, config.seed, cache_folder(), advance
+        )
+    elif config.warm.steps:
         warm_start(model, tokenizer, questions, config.warm, config.seed, advance)
     save_model(folder, model, tokenizer)
 

@@ -20,10 +20,11 @@ from socratic_env.engine.background import run as wait_for
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.questions.chains import ChainQuestions
 from socratic_env.records.run_folder import CONFIG
 from socratic_env.teachers import Teacher, from_spec
 
-MADE = ("tiny", "smollm2")
+MADE = ("tiny", "chain", "smollm2")
 """Students that are warm-started in the run's folder."""
 
 
@@ -72,15 +73,16 @@ def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
 
 def check_held_out(config: TrainConfig) -> None:
     """Raise ConfigurationError or QuestionError if there are no questions to evaluate on."""
-    if config.questions is None:
+    spec = config.question_spec()
+    if spec is None:
         return
-    path = Path(config.questions)
-    if path.is_file():
+    path = Path(spec) if isinstance(spec, str) else None
+    if path is not None and path.is_file():
         raise ConfigurationError(
             f"questions {str(path)!r} is one file, and held-out accuracy would be measured on the questions "
             f"of the training; give a folder with train{path.suffix} and test{path.suffix}"
         )
-    load_questions(config.questions, config.domain, "test")
+    load_questions(spec, config.domain, "test")
 
 
 def sampler(config: TrainConfig) -> str:
@@ -104,6 +106,12 @@ def sampler(config: TrainConfig) -> str:
 
 def warm_questions(config: TrainConfig, questions: QuestionSet, console: Console) -> QuestionSet:
     """Questions with worked solutions to warm-start on."""
+    if config.student == "chain":
+        if not isinstance(questions, ChainQuestions):
+            raise ConfigurationError(
+                "student 'chain' knows the words of chains only; use --questions chains, or another student"
+            )
+        return questions
     if config.warm_questions is not None:
         return load_questions(config.warm_questions, split="train")
     first = questions[0]
@@ -125,7 +133,7 @@ def make_env(
     if spec.vector_entry_point is None:  # Gymnasium would make a batch of single environments
         raise _no_dialogues(config.env, "it makes single environments only")
     own = spec.kwargs.get("questions")
-    if own is not None and config.questions not in (None, own):
+    if own is not None and config.question_spec() not in (None, own):
         raise ConfigurationError(
             f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
             f"for the environment's own, or --env {TrainConfig.env}"

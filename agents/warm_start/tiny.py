@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.learning.rows import Rows, Scorer, log_probabilities
+from agents.learning.rows import Rows
 from agents.options import TinyStudent, WarmStart
+from agents.warm_start.fit import fit
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
@@ -61,22 +61,24 @@ def make_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
     return fast
 
 
-def make_model(shape: TinyStudent, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+def make_model(
+    shape: TinyStudent, tokenizer: PreTrainedTokenizerFast, seed: int, heads: int = 2, kv_heads: int = 1
+) -> Qwen3ForCausalLM:
     """A Qwen3-architecture model with tied embeddings and random weights."""
     config = Qwen3Config(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         hidden_size=shape.hidden,
         intermediate_size=3 * shape.hidden,
         num_hidden_layers=shape.layers,
-        num_attention_heads=2,
-        num_key_value_heads=1,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
         head_dim=32,
         max_position_embeddings=16384,
         rope_theta=10000.0,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.convert_tokens_to_ids(END),
-        pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
     with torch.random.fork_rng():
@@ -175,25 +177,13 @@ def warm_start(
     rng = random.Random(f"{seed}/warm")
     pool = [questions[i] for i in rng.sample(range(len(questions)), min(len(questions), 16384))]
     beliefs = Beliefs([question.subtask for question in pool], warm, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=warm.lr, weight_decay=0.01, betas=(0.9, 0.98))
-    total = max(warm.steps, 11)  # of fewer, the tenth in which the rate rises would be no step
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, warm.lr, total_steps=total, pct_start=0.1)
-    model.train()
-    scorer, loss = Scorer(model), torch.zeros(())
-    for step in range(warm.steps):
+
+    def batch() -> Rows:
         chosen = rng.sample(pool, min(warm.batch, len(pool)))
         rows = [training_row(tokenizer, d) for d in worked_dialogues(chosen, beliefs, warm.comply, rng)]
-        batch = Rows.of_targets(rows, pad=tokenizer.pad_token_id).to(model.device)
-        (logps_N,) = scorer(batch, partial(log_probabilities, temperature=1.0))
-        loss = -logps_N.mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if progress is not None:
-            progress(step + 1, loss.item())
-    return loss.item()
+        return Rows.of_targets(rows, pad=tokenizer.pad_token_id)
+
+    return fit(model, batch, warm.steps, warm.lr, progress)
 
 
 def sample_texts(questions: QuestionSet, count: int, seed: int) -> list[str]:

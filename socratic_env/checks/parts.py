@@ -41,10 +41,16 @@ def asked_about(questions: Sequence[Question] | None) -> Sequence[Question]:
 
 
 def wrong_answers(question: Question) -> list[str]:
-    """Answers that are wrong: the other letters; or the mistakes' values, the right one with the other sign,
-    two that are just outside the tolerance and two that are far off."""
+    """Answers that are wrong: the other letters; the mistakes' answers, and other words; or their values, the
+    right one with the other sign, two that are just outside the tolerance and two that are far off."""
     if question.kind is AnswerKind.CHOICE:
         return [letter for letter in question.letters if letter != question.answer]
+    if question.kind is AnswerKind.TEXT:
+        return [
+            *(mistake.answer for mistake in question.mistakes),
+            f"not {question.answer}",
+            "something else",
+        ]
     truth = parse_number(question.answer, question.unit) or 0.0
     near = 2 * max(question.abs_tol, question.rel_tol * abs(truth))
     far = 4 * max(1.0, question.abs_tol, math.ceil(question.rel_tol) * abs(truth))

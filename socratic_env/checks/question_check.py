@@ -34,8 +34,10 @@ def check_question(question: Question, verifier: Verifier) -> None:
         refuse(question, "its text holds half of a surrogate pair; write it as Unicode")
     if question.kind is AnswerKind.CHOICE:
         _check_options(question)
-    else:
+    elif question.kind is AnswerKind.NUMERIC:
         _check_number(question)
+    else:
+        _check_words(question)
     verdict = verifier(question, reply(question.solution or "", question.answer))
     if not verdict.correct:
         refuse(
@@ -45,6 +47,8 @@ def check_question(question: Question, verifier: Verifier) -> None:
         )
     _check_secrecy(question)
     _check_solution(question)
+    if detect(question, question.method):
+        refuse(question, f"its method tells the answer: {question.method!r:.100}")
     for mistake in question.mistakes:
         _check_mistake(question, mistake, verifier)
     is_choice = question.kind is AnswerKind.CHOICE
@@ -82,6 +86,13 @@ def _check_number(question: Question) -> None:
             refuse(question, f"{name} is {tolerance!r}; give a finite number of at least 0")
 
 
+def _check_words(question: Question) -> None:
+    if question.options:
+        refuse(question, "it is answered in words and has options; leave them out, or make its kind a choice")
+    if not question.answer.split():
+        refuse(question, "its answer is empty; give its words")
+
+
 def _check_secrecy(question: Question) -> None:
     """What the student reads of this very question before its first answer, beside the options. (An
     instruction may give the form by an example, "if the answer is A".)"""
@@ -108,6 +119,14 @@ def _check_solution(question: Question) -> None:
             refuse(
                 question,
                 f"its solution comes to {' and '.join(told)}, its answer is {question.answer}; correct one",
+            )
+        return
+    if question.kind is AnswerKind.TEXT:
+        said = question.solution.casefold().split()
+        absent = [word for word in question.answer.casefold().split() if word not in said]
+        if absent:
+            refuse(
+                question, f"its solution never says {' '.join(absent)!r} of its answer; correct one of them"
             )
         return
     truth = parse_number(question.answer, question.unit)

@@ -100,8 +100,8 @@ class TeacherProbe:
             if attempt:
                 dialogue = advise(dialogue, Guidance("Try again."), _RULES)
             dialogue = answer(dialogue, said, _RULES)
-        numeric = question.kind is AnswerKind.NUMERIC
-        marked = replace(question, solution=CANARY, answer=CANARY_NUMBER if numeric else question.answer)
+        letter = question.kind is AnswerKind.CHOICE
+        marked = replace(question, solution=CANARY, answer=question.answer if letter else CANARY_NUMBER)
         return TeacherRequest(replace(dialogue, question=marked), self.protocol)
 
     async def ask(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:

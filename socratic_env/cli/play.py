@@ -152,14 +152,18 @@ def _read(shown: Console, question: Question) -> str | None:
 def _hint(question: Question) -> str:
     if question.letters:
         return ", ".join(question.letters)
+    if question.kind is AnswerKind.TEXT:
+        return "your answer in words"
     return f"a number in {question.unit}" if question.unit else "a number"
 
 
 def wrapped(question: Question, text: str) -> str:
-    """A bare letter or number as a reply in the form asked for; other texts as they are."""
+    """A bare letter, number or answer in words as a reply in the form asked for; other texts as they are."""
     bare = text.strip()
     if question.kind is AnswerKind.CHOICE and bare.upper() in question.letters:
         return reply("Typed by hand.", bare.upper())
     if question.kind is AnswerKind.NUMERIC and parse_number(bare, question.unit) is not None:
+        return reply("Typed by hand.", bare)
+    if question.kind is AnswerKind.TEXT and bare and "<answer>" not in bare:
         return reply("Typed by hand.", bare)
     return text

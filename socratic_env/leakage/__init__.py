@@ -12,7 +12,7 @@ import unicodedata
 
 from socratic_env.leakage.encodings import decoded, spelled_out
 from socratic_env.leakage.letters import names_letter
-from socratic_env.leakage.texts import gives_text, paraphrases, sentences
+from socratic_env.leakage.texts import gives_text, gives_words, paraphrases, sentences
 from socratic_env.leakage.values import Gold, tells_number
 from socratic_env.types import Question
 
@@ -69,7 +69,7 @@ def _open_leaks(question: Question, gold: Gold | None, text: str) -> set[str]:
     parts = sentences(text)
     if question.options and names_letter(question, parts):
         found.add("letter")
-    if gives_text(question, parts):
+    if gives_text(question, parts) or gives_words(question, parts):
         found.add("text")
     elif paraphrases(question, parts):
         found.add("paraphrase")
@@ -86,7 +86,7 @@ def _hidden_leak(question: Question, gold: Gold | None, text: str) -> bool:
         parts = sentences(hidden)
         if question.options and names_letter(question, parts, strict=True):
             return True
-        if gives_text(question, parts, shortest=5):
+        if gives_text(question, parts, shortest=5) or gives_words(question, parts):
             return True
         if has_numbers and gold is not None and tells_number(gold, hidden, fewest_digits=3):
             return True

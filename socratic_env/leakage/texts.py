@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from socratic_env.types import Question
+from socratic_env.types import AnswerKind, Question
 
 _SENTENCE = re.compile(r"[!?;\n]+|\.(?=\s|$)")
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
@@ -75,6 +75,14 @@ def gives_text(question: Question, parts: list[str], shortest: int = 2) -> bool:
             if named < 2 or named < len(wrong) - 1:
                 return True
     return False
+
+
+def gives_words(question: Question, parts: list[str]) -> bool:
+    """Whether a sentence holds the whole answer of a question that is answered in words."""
+    pattern = _phrase(question.answer)
+    if question.kind is not AnswerKind.TEXT or pattern is None:
+        return False
+    return any(pattern.search(part.lower()) for part in parts)
 
 
 def paraphrases(question: Question, parts: list[str]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.plugins import make
+from socratic_env.questions.chains import ChainQuestions, World
 from socratic_env.questions.exclusion import Exclude, excluded_ids
 from socratic_env.questions.files import load_path
 from socratic_env.questions.hub import load_hub
@@ -16,7 +18,7 @@ from socratic_env.types import DOMAINS, SPLITS, Question
 
 __all__ = ["Exclude", "QuestionList", "QuestionSet", "Questions", "load_questions"]
 
-Questions: TypeAlias = "str | Path | QuestionSet | Sequence[Question]"
+Questions: TypeAlias = "str | Path | Mapping[str, Any] | QuestionSet | Sequence[Question]"
 
 
 def load_questions(
@@ -40,14 +42,22 @@ def load_questions(
         return spec.without(skip) if skip else spec
     if isinstance(spec, QuestionSet):
         return _whole(spec, skip)
+    if isinstance(spec, Mapping):
+        arguments = dict(spec)
+        kind = arguments.pop("kind", None)
+        if kind != "chains":
+            raise unknown("kind of questions", kind, ("chains",))
+        return _whole(ChainQuestions(make("questions", kind, World, arguments), split), skip)
     if isinstance(spec, str):
+        if spec == "chains":
+            return _whole(ChainQuestions(World(), split), skip)
         family, _, level = spec.partition(":")
         if family in TEMPLATES:
             return _whole(ProceduralSet(family, domain, split, level or None), skip)
         if spec == "sciknoweval":
             return load_hub(domain, split, skip)
         if not spec or ("/" not in spec and "." not in spec and not Path(spec).exists()):
-            raise unknown("questions", spec, (*TEMPLATES, "sciknoweval", "a path"))
+            raise unknown("questions", spec, (*TEMPLATES, "chains", "sciknoweval", "a path"))
     if isinstance(spec, str | Path):
         return load_path(spec, domain, split, skip)
     if isinstance(spec, Sequence):

@@ -7,28 +7,30 @@ from collections.abc import Sequence
 from socratic_env.errors import ConfigurationError
 from socratic_env.numbers import close_enough, parse_number
 from socratic_env.teachers.teacher import Teacher, TeacherRequest
-from socratic_env.types import Attempt, Guidance, Mistake, Question
+from socratic_env.types import AnswerKind, Attempt, Guidance, Mistake, Question
 
 UNREADABLE = "No answer could be read from your reply: {reason}. Give it once, in the form asked for."
 UNKNOWN_MISTAKE = "Your answer is incorrect. Check every step again, one at a time."
 
 
-def _reasoning_lines(text: str) -> list[str]:
+def _worked(question: Question, attempt: Attempt) -> list[str]:
+    """The words of what the student worked out: its reasoning, or an answer that is a working itself."""
+    text = attempt.text
     start = text.find("<reasoning>")
     end = text.find("</reasoning>", start)
-    if start < 0 or end < 0:
-        return []
-    inside = text[start + len("<reasoning>") : end]
-    return [line.strip() for line in inside.split("\n") if line.strip()]
+    if start >= 0 and end >= 0:
+        return text[start + len("<reasoning>") : end].split()
+    return (attempt.verdict.answer or "").split() if question.kind is AnswerKind.TEXT else []
 
 
 def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
     """The first mistake of the table that the attempt shows: by its reasoning up to the line in
     which the mistake happens, else by the answer that the mistake leads to."""
-    lines = _reasoning_lines(attempt.text)
+    words = _worked(question, attempt)
     for mistake in question.mistakes:
-        shown = mistake.reasoning.split("\n")[: mistake.wrong_line + 1]
-        if lines[: len(shown)] == shown:
+        *before, line = mistake.reasoning.split("\n")[: mistake.wrong_line + 1]
+        shown = " ".join([*before, mistake.sign or line]).split()
+        if words[: len(shown)] == shown:
             return mistake
     given = attempt.verdict.answer
     if given is None:
@@ -45,8 +47,18 @@ def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
     return None
 
 
+def hint(question: Question, mistake: Mistake, strength: str) -> str:
+    """What is said of a mistake, by a name of `HINT_STRENGTHS`. "answer" gives the answer away."""
+    if strength == "answer":
+        return f"The answer is: {question.answer}"
+    if strength == "all_steps":
+        return question.method or mistake.next_step
+    said: str = getattr(mistake, strength)
+    return said
+
+
 class RuleTeacher(Teacher):
-    """Names the mistake and hints at the way out, never the letter or the value.
+    """Names the mistake and hints at the way out, never the letter or the value (unless told to).
 
     Which hints it gives is the protocol's `rule_hints`.
     """
@@ -59,7 +71,8 @@ class RuleTeacher(Teacher):
         attempt = request.dialogue.attempts[-1]
         mistake = diagnose(request.dialogue.question, attempt)
         if mistake is not None:
-            hints = [getattr(mistake, strength) for strength in request.protocol.rule_hints]
+            question = request.dialogue.question
+            hints = [hint(question, mistake, strength) for strength in request.protocol.rule_hints]
             return Guidance(" ".join(hints), mistake=mistake.name)
         if attempt.verdict.answer is None:
             return Guidance(UNREADABLE.format(reason=attempt.verdict.reason))

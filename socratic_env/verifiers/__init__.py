@@ -13,19 +13,24 @@ from socratic_env.plugins import Kinds
 from socratic_env.types import AnswerKind, Question, Verdict
 from socratic_env.verifiers.choice_verifier import choice
 from socratic_env.verifiers.numeric_verifier import numeric
+from socratic_env.verifiers.text_verifier import text
 
-__all__ = ["KINDS", "Verifier", "VerifierSpec", "by_kind", "choice", "numeric", "verifier_from_spec"]
+__all__ = ["KINDS", "Verifier", "VerifierSpec", "by_kind", "choice", "numeric", "text", "verifier_from_spec"]
 
 Verifier: TypeAlias = Callable[[Question, str], Verdict]
 VerifierSpec: TypeAlias = "str | Verifier | None"
 
 KINDS = Kinds("verifier", __name__)
-_OF_KIND: Mapping[AnswerKind, Verifier] = {AnswerKind.CHOICE: choice, AnswerKind.NUMERIC: numeric}
+_OF_KIND: Mapping[AnswerKind, Verifier] = {
+    AnswerKind.CHOICE: choice,
+    AnswerKind.NUMERIC: numeric,
+    AnswerKind.TEXT: text,
+}
 
 
-def by_kind(question: Question, text: str) -> Verdict:
+def by_kind(question: Question, reply: str) -> Verdict:
     """Judge by the verifier of the question's own kind."""
-    return _OF_KIND[question.kind](question, text)
+    return _OF_KIND[question.kind](question, reply)
 
 
 def verifier_from_spec(spec: VerifierSpec) -> Verifier:
