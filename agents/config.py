@@ -15,6 +15,7 @@ from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
 from agents.options import VLLM, Distillation, PolicyLoss, TinyStudent, WarmStart
 from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
+from socratic_env.plugins import spec_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class TrainConfig:
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
     questions: str | None = None
-    """Questions: "procedural", "concepts", "sciknoweval" or a path; None: the environment's own (every
-    preset sets some)."""
+    """Questions: a source ("procedural", "concepts:zorin", "sciknoweval"), a path, "module:name", or JSON
+    with a source's options; None: the environment's own (every preset sets some)."""
     domain: str | None = None
     """chemistry, physics, biology or material; None: all."""
     teacher: str | None = None
@@ -235,7 +236,7 @@ class TrainConfig:
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of `gym.make_vec` that this run sets, beside the teacher."""
         chosen = {
-            "questions": self.questions,
+            "questions": self.questions_spec(),
             "domain": self.domain,
             "protocol": self.protocol,
             "reward": self.reward,
@@ -245,13 +246,11 @@ class TrainConfig:
 
     def teacher_spec(self) -> str | Mapping[str, Any] | None:
         """The teacher as the environment takes it."""
-        if self.teacher is None or not self.teacher.lstrip().startswith("{"):
-            return self.teacher
-        try:
-            spec: Mapping[str, Any] = json.loads(self.teacher)
-        except ValueError as error:
-            raise ConfigurationError(f"teacher {self.teacher!r} is no valid JSON: {error}") from None
-        return spec
+        return None if self.teacher is None else spec_of(self.teacher, "teacher")
+
+    def questions_spec(self) -> str | Mapping[str, Any] | None:
+        """The questions as the environment takes them."""
+        return None if self.questions is None else spec_of(self.questions, "questions")
 
     def settings(self) -> dict[str, Any]:
         """Every setting by the name of its option, such as {"warm.steps": 700}."""
