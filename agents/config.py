@@ -15,6 +15,7 @@ from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
 from agents.options import VLLM, ChainStudent, Distillation, PolicyLoss, TinyStudent, WarmStart
 from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
+from socratic_env.plugins import spec_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class TrainConfig:
     env: str = "SocraticSciKnow-v0"
     """Id of the environment."""
     questions: str | None = None
-    """Questions: "procedural", "concepts", "sciknoweval", a path or a JSON spec such as '{"kind": "chains"}';
-    None: the environment's own (every preset sets some)."""
+    """Questions: a source ("procedural", "concepts:zorin", "sciknoweval"), a path, "module:name", or JSON
+    with a source's options; None: the environment's own (every preset sets some)."""
     domain: str | None = None
     """chemistry, physics, biology or material; None: all."""
     teacher: str | None = None
@@ -240,7 +241,7 @@ class TrainConfig:
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of `gym.make_vec` that this run sets, beside the teacher."""
         chosen = {
-            "questions": self.question_spec(),
+            "questions": self.questions_spec(),
             "domain": self.domain,
             "protocol": self.protocol,
             "verifier": self.verifier,
@@ -251,11 +252,11 @@ class TrainConfig:
 
     def teacher_spec(self) -> str | Mapping[str, Any] | None:
         """The teacher as the environment takes it."""
-        return _spec("teacher", self.teacher)
+        return None if self.teacher is None else spec_of(self.teacher, "teacher")
 
-    def question_spec(self) -> str | Mapping[str, Any] | None:
+    def questions_spec(self) -> str | Mapping[str, Any] | None:
         """The questions as the environment takes them."""
-        return _spec("questions", self.questions)
+        return None if self.questions is None else spec_of(self.questions, "questions")
 
     def settings(self) -> dict[str, Any]:
         """Every setting by the name of its option, such as {"warm.steps": 700}."""
@@ -273,14 +274,3 @@ class TrainConfig:
         except ValueError as error:
             raise ConfigurationError(f"the configuration is not one of this program: {error}") from None
         return from_plain(cls, values)
-
-
-def _spec(name: str, given: str | None) -> str | Mapping[str, Any] | None:
-    """A name, or the mapping that a JSON object stands for."""
-    if given is None or not given.lstrip().startswith("{"):
-        return given
-    try:
-        spec: Mapping[str, Any] = json.loads(given)
-    except ValueError as error:
-        raise ConfigurationError(f"{name} {given!r} is no valid JSON: {error}") from None
-    return spec

@@ -1,121 +1,16 @@
-"""What a run measures: the metrics of a batch, of the teacher and of the time, and what every metric
-means."""
+"""What a step measures: the metrics of a batch, of the teacher, of the advantages and of the time.
+
+`agents/runs/metric_table.py` says what each is.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from agents.learning.samples import RolloutBatch, Sample
 from socratic_env.types import StopReason, Usage
-
-DEFINITIONS: Mapping[str, str] = {
-    # batch_metrics
-    "unassisted": "Share of the first attempts made that are right.",
-    "guided": "Share of episodes that are solved within all attempts.",
-    "correction_rate": "Share of second attempts that are right.",
-    "reward_mean": "Mean reward of an attempt.",
-    "mu_*": "Mean decayed reward of all attempts up to number *: what the next one earns if right.",
-    "attempts": "Attempts made.",
-    "truncated": "Episodes cut by a teacher's failure or by the context limit.",
-    "teacher_failed": "Episodes cut by a teacher's failure.",
-    "leaked": "Share of the teacher's texts in which a leak of the answer was found.",
-    "response_tokens": "Response tokens that the student sampled.",
-    "response_length_mean": "Mean length of a response, in tokens.",
-    "response_length_max": "Length of the longest response, in tokens.",
-    "cached_share": "Share of the prompt tokens that the sampler took from its prefix cache.",
-    "skipped": "1 if there was nothing to learn from, such as rewards that do not differ.",
-    # teacher_metrics
-    "teacher_calls": "Calls of the teacher.",
-    "teacher_faults": "Calls of the teacher that ended in a fault.",
-    "teacher_tokens": "Tokens that the teacher read and wrote.",
-    "teacher_seconds": "Time in the teacher's calls; calls at the same time count each.",
-    "teacher_cost": "Money for the teacher's tokens, in the currency of its prices.",
-    # advantage_metrics
-    "advantage_right_*": "Mean advantage of right replies at attempt *.",
-    "advantage_wrong_*": "Mean advantage of wrong replies at attempt *.",
-    # time_metrics
-    "seconds": "Wall time of all of it.",
-    "seconds_rollout": "Wall time of sampling and teaching.",
-    "seconds_learn": "Wall time of the update.",
-    "seconds_sync": "Wall time of handing the new weights to the sampler.",
-    "tokens_per_second_sampled": "Response tokens sampled per second of rollout, the teacher's time in it.",
-    "tokens_per_second_trained": "Trained tokens, prompts included, per second of update.",
-    # learner.py
-    "minibatches_skipped": "Mini-batches that made no optimizer step, since all their advantages are 0.",
-    "uniform_groups_dropped": "Questions left out of the update, since all attempts on them earned the same.",
-    "internalised": "Share of the rows of an update that are corrections behind the question alone.",
-    "internalise_loss": "The internalisation term of the loss, mean over the optimizer steps.",
-    "internalise_logp_before": "Mean logp of the corrections' tokens behind the question alone, before the "
-    "update, in nats.",
-    "internalise_logp_after": "Mean logp of the corrections' tokens behind the question alone, after the "
-    "update, in nats.",
-    "loss": "The loss that is minimised, mean over the optimizer steps.",
-    "grad_norm": "Norm of the gradient before it is clipped, mean over the optimizer steps.",
-    "lr": "Learning rate after the last optimizer step.",
-    "clip_fraction": "Share of response tokens whose importance ratio lies outside the clip range.",
-    "ratio_min": "Smallest importance ratio exp(logp - logp_old) of a token.",
-    "ratio_mean": "Mean importance ratio exp(logp - logp_old) of the tokens.",
-    "ratio_max": "Largest importance ratio exp(logp - logp_old) of a token.",
-    "trained_tokens": "Tokens of the rows that were learnt from, prompts included, padding not.",
-    "entropy": "Entropy of the policy at its response tokens, in nats.",
-    "rollout_mismatch": "Mean absolute logp difference of sampler and learner on the same tokens, in nats.",
-    "rollout_ratio_mean": "Mean exp(logp_old - logp_rollout), learner over sampler, of the response tokens; "
-    "1 in expectation.",
-    "rollout_ratio_max": "Largest exp(logp_old - logp_rollout), learner over sampler, of a response token.",
-    "rollout_truncated": "Share of response tokens whose exp(logp_old - logp_rollout) is above the cap "
-    "loss.rollout_is_clip.",
-    "rollout_ess": "Effective sample size of the weights min(exp(logp_old - logp_rollout), cap), as a share "
-    "of the response tokens.",
-    "distilled": "Share of the attempts for which a sibling's solution could be shown.",
-    # evaluation: "sampled" by eval_temperature and eval_top_p, "greedy" at temperature 0
-    "sampled_unassisted": "Share of sampled episodes whose first attempt is right (avg@n); one that was cut "
-    "before it is wrong.",
-    "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
-    "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
-    "sampled_guided_*": "Share of sampled episodes on questions of * that are solved within all attempts.",
-    "sampled_correction_rate": "Share of sampled second attempts that are right.",
-    "sampled_correction_rate_*": "Share of sampled attempts number * that are right.",
-    "sampled_within_*": "Share of sampled episodes that are solved within * attempts.",
-    "sampled_pass_*": "Chance that at least one of * sampled first attempts is right.",
-    "greedy_unassisted": "Share of greedy first attempts that are right.",
-    "greedy_unassisted_*": "Share of greedy first attempts on questions of * that are right.",
-    "greedy_guided": "Share of greedy episodes that are solved within all attempts.",
-    "greedy_guided_*": "Share of greedy episodes on questions of * that are solved within all attempts.",
-    "greedy_correction_rate": "Share of greedy second attempts that are right.",
-    "greedy_correction_rate_*": "Share of greedy attempts number * that are right.",
-    "greedy_within_*": "Share of greedy episodes that are solved within * attempts.",
-    # on response tokens drawn as in training: at its temperature, which p and p_ref have too, and uncut
-    "kl_k1": "KL divergence from the reference by k1, the mean of -log(p_ref / p) over tokens sampled as "
-    "in training.",
-    "kl_k3": "KL divergence from the reference by k3, the mean of p_ref / p - 1 - log(p_ref / p) over tokens "
-    "sampled as in training.",
-    "kl_full": "KL divergence from the reference, summed over the vocabulary, mean over the same tokens.",
-}
-"""Metric -> what it is, one sentence; `*` stands for a number or a name. A metric with an interval has
-`_low` and `_high` beside it (95 % bootstrap over questions)."""
-
-
-def wildcard(pattern: str, name: str) -> str | None:
-    """What `*` of a pattern stands for in a metric's name ("" for a pattern without one); None: another
-    metric, or the bound of an interval."""
-    found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)
-    if found is None or name.endswith(("_low", "_high")):
-        return None
-    return found[1] if found.groups() else ""
-
-
-def definition(name: str) -> str:
-    """What a metric is. Raises KeyError for one that DEFINITIONS leaves out."""
-    if name in DEFINITIONS:
-        return DEFINITIONS[name]
-    for pattern, text in DEFINITIONS.items():
-        found = wildcard(pattern, name)
-        if found is not None:
-            return text.replace("*", found)
-    raise KeyError(f"metric {name!r} has no definition; add one to agents/metrics.py")
 
 
 def batch_metrics(batch: RolloutBatch) -> dict[str, float]:

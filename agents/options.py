@@ -134,7 +134,7 @@ class KLMeasure:
     teacher: Path
     """Folder of the teacher, with the same tokenizer."""
     questions: str = "procedural"
-    """A family of questions, "sciknoweval", or a path."""
+    """A source ("procedural", "concepts:zorin", ...), a path, "module:name", or JSON with its options."""
     domain: str | None = None
     """One domain only."""
     split: str = "test"

@@ -41,6 +41,11 @@ _IDS = (
         {"questions": "concepts"},
     ),
     EnvId(
+        "SocraticChains-v0",
+        "a world of hidden rules in which teaching can show: chains of operations, every step judged",
+        {"questions": "chains", "protocol": "worked_next_step"},
+    ),
+    EnvId(
         "SocraticArithmetic-v0",
         "arithmetic of several operations with brackets, numeric answers",
         {"questions": "arithmetic"},

@@ -14,10 +14,10 @@ from agents.learning import rows as row_module
 from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.rows import Rows, Scorer, chains, logps_of, micro_batches, statistics
 from agents.learning.samples import Sample
-from agents.metrics import definition
 from agents.options import Distillation
 from agents.runs.assembly import load_student
 from agents.runs.checkpoint import save_checkpoint
+from agents.runs.metric_table import definition
 from agents.runs.presets import PRESETS
 from socratic_env.errors import ConfigurationError
 

@@ -9,8 +9,8 @@ from support.browser import chromium, look, running
 from support.made_runs import episodes, made_run
 from support.scripted import choice_question
 
-from agents.reports.panels import SECTIONS
 from agents.reports.report import write_report
+from agents.runs.metric_table import SECTIONS
 from socratic_env.cli import main
 
 pytestmark = pytest.mark.skipif(

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from support.made_runs import all_metrics, episodes, made_run
 from support.scripted import choice_question
 
-from agents.metrics import definition, teacher_metrics, time_metrics, wildcard
+from agents.metrics import teacher_metrics, time_metrics
 from agents.reports import charts, report
-from agents.reports.panels import SECTIONS
+from agents.reports.panels import draw_all
 from agents.reports.report import samples, write_report
 from agents.reports.summary import by_part, changes, spent
+from agents.runs.metric_table import METRICS, SECTIONS, declared, definition
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
 from socratic_env.records.run_folder import episodes_of, last_step, read_lines
@@ -28,21 +29,63 @@ PANELS = [panel for panels in SECTIONS.values() for panel in panels]
 # -- metrics -----------------------------------------------------------------------------
 
 
-def test_every_metric_of_a_chart_has_a_definition():
-    for panel in PANELS:
-        for metric in panel.lines:
-            assert definition(metric.replace("*", "3")).endswith(".")
+def test_every_metric_is_declared_once_with_its_definition():
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert definition(metric.name.replace("*", "3")).endswith(".")
+        assert ("*" in metric.line) <= ("*" in metric.name)
     assert "number 3" in definition("mu_3")
     with pytest.raises(KeyError, match="nonsense"):
         definition("nonsense")
 
 
-def test_a_wildcard_stands_for_what_is_there_but_not_for_bounds():
-    assert wildcard("mu_*", "mu_2") == "2"
-    assert wildcard("loss", "loss") == ""
-    assert wildcard("sampled_unassisted_*", "sampled_unassisted_physics") == "physics"
-    assert wildcard("sampled_unassisted_*", "sampled_unassisted_low") is None
-    assert wildcard("mu_*", "mu_") is None
+@pytest.mark.parametrize(("logged", "name", "star"), [
+    ("mu_2", "mu_*", "2"),
+    ("loss", "loss", ""),
+    ("sampled_unassisted", "sampled_unassisted", ""),
+    ("sampled_unassisted_physics", "sampled_unassisted_*", "physics"),
+    ("sampled_unassisted_low", None, None),
+    ("sampled_unassisted_physics_high", None, None),
+    ("mu_", None, None),
+])  # fmt: skip
+def test_a_wildcard_stands_for_what_is_there_but_not_for_bounds(logged, name, star):
+    found = declared(logged)
+    assert (found and found[0].name, found and found[1]) == (name, star)
+
+
+def drawn_in(train=(), evaluations=()):
+    """Section -> panel -> names in its chart."""
+    return {title: {d.panel.title: [name for name, *_ in d.legend] for d in found}
+            for title, found in draw_all({"train": train, "eval": evaluations}).items()}  # fmt: skip
+
+
+def test_what_is_not_declared_is_drawn_under_other(tmp_path):
+    train = [{"kind": "train", "step": step, "loss": 1.0, "my_gap": step, "my_gap_low": 0.5,
+              "my_gap_high": 3.0, "empty": None, "lonely": 0.0, "lonely_low": 1.0, "kl_k1": 0.1}
+             for step in (1, 2)]  # fmt: skip
+    evaluations = [{"kind": "eval", "step": 0, "my_score": 0.0, "seconds": 3.0, "teacher_cost": 1.0,
+                    "sampled_guided": 0.5, "loss": 2.0}]  # fmt: skip
+    assert drawn_in(train, evaluations) == {
+        "Accuracy": {"Held-out accuracy": ["guided, sampled"]},
+        "Update": {"Loss": ["loss"]},
+        "Other": {name: [name] for name in ("my_gap", "lonely", "lonely_low", "kl_k1", "my_score", "loss")},
+    }, "also a declared metric of the other kind, but neither bounds nor what the page's facts show"
+    folder = made_run(tmp_path / "run", 1)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "train", "step": 2, **all_metrics("train", 2), "my_gap": 7.0}) + "\n")
+    page = write_report(folder).read_text()
+    assert "<h2>Other</h2>" in page
+    assert "<h3>my_gap</h3>" in page
+    assert "agents/runs/metric_table.py" in page
+    assert "<h2>Other</h2>" not in write_report(made_run(tmp_path / "usual", 1)).read_text()
+
+
+def test_panels_of_what_was_not_used_are_left_out():
+    quiet = [{"step": 1, "teacher_calls": 0.0, "teacher_cost": 0.0, "skipped": 0.0, "loss": 0.0}]
+    assert drawn_in(quiet) == {"Update": {"Loss": ["loss"]}}
+    assert drawn_in([{**quiet[0], "skipped": 1.0}])["Update"] == {
+        "Loss": ["loss"], "Left out of the update": ["whole steps"],
+    }  # fmt: skip
 
 
 def test_throughput_and_cost_are_of_the_step():

@@ -13,9 +13,9 @@ from support.scripted import choice_question
 
 import socratic_env  # noqa: F401
 from agents.learning.samples import Completion, Sampling
-from agents.metrics import definition
 from agents.rollout import rollout
 from agents.runs.evaluator import batch_evaluation, evaluation_metrics
+from agents.runs.metric_table import definition
 from agents.trainer import batch_of_questions
 from socratic_env.errors import StudentError
 from socratic_env.evaluation.results import result_of

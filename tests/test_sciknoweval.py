@@ -420,8 +420,8 @@ def test_the_same_rows_twice_in_a_folder_are_named(tmp_path: Path) -> None:
         ),
         (("procedural", "alchemy", "train"), "unknown domain 'alchemy'"),
         (("procedural", None, "validation"), "unknown split 'validation'"),
-        ((7, None, "train"), "give a name, a path, or Question records"),
-        ((["How many?"], None, "train"), "give a name, a path, or Question records"),
+        ((7, None, "train"), "give a name, a path, a spec, or Question records"),
+        ((["How many?"], None, "train"), "give a name, a path, a spec, or Question records"),
     ],
 )
 def test_what_names_no_questions_is_refused(arguments: tuple[Any, ...], says: str) -> None:
@@ -514,7 +514,7 @@ def test_the_hub_path_reads_a_folder_in_the_hubs_layout(
     rows = [v2_row("Alpha?"), lower, filling, v2_row("Beta?", answer="D") | {"domain": "Material"}]
     write(tmp_path / "hub" / "v2" / f"test{suffix}", rows)
     (tmp_path / "hub" / "README.md").write_text(CARD.format(suffix=suffix), encoding="utf-8")
-    monkeypatch.setattr("socratic_env.questions.hub.HUB_NAME", str(tmp_path / "hub"))
+    monkeypatch.setattr("socratic_env.questions.sources.sciknoweval_source.HUB_NAME", str(tmp_path / "hub"))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     questions = load_questions("sciknoweval")
     assert [question.id for question in questions] == ["physics/train/0", "material/train/3"]
@@ -535,7 +535,7 @@ def test_the_hub_path_reads_the_published_rows(
     (tmp_path / "v2").mkdir()
     (tmp_path / "v2" / "test.jsonl").write_bytes(published.v2.read_bytes())
     (tmp_path / "README.md").write_text(CARD.format(suffix=".jsonl"), encoding="utf-8")
-    monkeypatch.setattr("socratic_env.questions.hub.HUB_NAME", str(tmp_path))
+    monkeypatch.setattr("socratic_env.questions.sources.sciknoweval_source.HUB_NAME", str(tmp_path))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     hub, local = load_questions("sciknoweval"), load_questions(published.v2)
     assert [hub[i] for i in range(len(hub))] == [local[i] for i in range(len(local))]

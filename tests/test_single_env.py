@@ -650,7 +650,7 @@ def test_hostile_actions_are_wrong_answers(action):
     ("arguments", "named", "remedy"),
     [
         ({"questions": "proceduralx"}, "'proceduralx'", "procedural, sciknoweval"),
-        ({"questions": 7}, "7", "give a name, a path, or Question records"),
+        ({"questions": 7}, "7", "give a name, a path, a spec, or Question records"),
         ({"questions": []}, "questions", "no questions left"),
         ({"domain": "geology"}, "'geology'", "use one of: biology, chemistry, material, physics"),
         ({"domain": "concepts"}, "'concepts'", "use one of: biology, chemistry, material, physics"),

@@ -119,9 +119,8 @@ def _point(group: Records, metric: str) -> _Point | None:
     if not present:
         return None
     values = [float(record[metric]) for record in present]
-    bounds = [
-        (r[f"{metric}_low"], r[f"{metric}_high"]) for r in present if r.get(f"{metric}_low") is not None
-    ]
+    ends = [(record.get(f"{metric}_low"), record.get(f"{metric}_high")) for record in present]
+    bounds = [(low, high) for low, high in ends if low is not None and high is not None]
     low = sum(low for low, _ in bounds) / len(bounds) if bounds else min(values)
     high = sum(high for _, high in bounds) / len(bounds) if bounds else max(values)
     return _Point(sum(values) / len(values), low, high)

@@ -1,94 +1,19 @@
-"""The charts of a report: which metrics are drawn together, and under what names."""
+"""The charts of a report: each metric in its panel, and in section "Other" what no panel shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 
-from agents.metrics import definition, wildcard
 from agents.reports import charts
+from agents.reports.summary import Spent
+from agents.runs.metric_table import FREE, SECTIONS, Panel, declared
 
-
-@dataclass(frozen=True)
-class Panel:
-    """One chart.
-
-    lines: metric -> its name in the chart; `*` stands for each that is there, in order.
-    limits: ends of the y axis where they are fixed.
-    """
-
-    title: str
-    unit: str
-    lines: Mapping[str, str]
-    kind: str = "train"
-    limits: charts.Limits = (0.0, None)
-
-
-_FREE = (None, None)
-
-SECTIONS: Mapping[str, Sequence[Panel]] = {
-    "Accuracy": (
-        Panel("Held-out accuracy", "share", {
-            "sampled_unassisted": "unassisted, sampled", "sampled_guided": "guided, sampled",
-            "greedy_unassisted": "unassisted, greedy"}, "eval"),
-        Panel("Training accuracy", "share", {
-            "unassisted": "unassisted", "guided": "guided", "correction_rate": "correction rate"}),
-        Panel("Correction rate, held-out", "share", {
-            "sampled_correction_rate": "sampled", "greedy_correction_rate": "greedy"}, "eval"),
-        Panel("Pass@k, held-out", "share", {"sampled_pass_*": "pass@*"}, "eval"),
-        Panel("Unassisted by domain, held-out", "share", {"sampled_unassisted_*": "*"}, "eval"),
-    ),
-    "Rewards and advantages": (
-        Panel("Reward and mu", "reward", {
-            "reward_mean": "mean of an attempt", "mu_*": "mu_*"}),
-        Panel("Advantages by attempt", "advantage", {
-            "advantage_right_*": "right, attempt *", "advantage_wrong_*": "wrong, attempt *"}, limits=_FREE),
-    ),
-    "Update": (
-        Panel("Loss", "loss", {"loss": "loss"}, limits=_FREE),
-        Panel("Gradient norm", "norm", {"grad_norm": "before clipping"}),
-        Panel("Learning rate", "rate", {"lr": "learning rate"}),
-        Panel("Clip fraction", "share of tokens", {"clip_fraction": "clipped"}),
-        Panel("Importance ratios", "ratio", {
-            "ratio_mean": "mean", "ratio_min": "smallest", "ratio_max": "largest"}, limits=_FREE),
-        Panel("Entropy", "nats per token", {"entropy": "policy"}),
-        Panel("KL to the reference", "nats", {
-            "kl_k1": "k1", "kl_k3": "k3", "kl_full": "full"}, "eval", _FREE),
-        Panel("Self-distilled attempts", "share", {"distilled": "with a demonstration"}, limits=(0.0, 1.0)),
-    ),
-    "Sampling": (
-        Panel("Response length", "tokens", {
-            "response_length_mean": "mean", "response_length_max": "longest"}),
-        Panel("Sampler against learner", "nats per token", {
-            "rollout_mismatch": "mismatch"}),
-        Panel("Learner over sampler", "ratio", {
-            "rollout_ratio_mean": "mean", "rollout_ratio_max": "largest"}),
-        Panel("Ratios above the cap", "share of tokens", {
-            "rollout_truncated": "truncated"}),
-        Panel("Effective sample size", "share of tokens", {
-            "rollout_ess": "effective"}, limits=(0.0, 1.0)),
-        Panel("Prefix cache", "share of prompt tokens", {"cached_share": "cached"}, limits=(0.0, 1.0)),
-    ),
-    "Time, tokens and cost": (
-        Panel("Time of a step", "seconds", {
-            "seconds": "all", "seconds_rollout": "rollout", "seconds_learn": "update",
-            "seconds_sync": "weights"}),
-        Panel("Throughput", "tokens per second", {
-            "tokens_per_second_sampled": "sampled", "tokens_per_second_trained": "trained, with prompts"}),
-        Panel("Tokens of a step", "tokens", {
-            "response_tokens": "student", "teacher_tokens": "teacher"}),
-        Panel("Cost of a step", "money", {"teacher_cost": "teacher"}),
-    ),
-    "Teacher": (
-        Panel("Calls of a step", "calls", {"teacher_calls": "calls"}),
-        Panel("Faults of a step", "count", {
-            "teacher_faults": "calls", "teacher_failed": "episodes ended by them",
-            "truncated": "episodes cut in all"}),
-        Panel("Leaks", "share of texts", {"leaked": "with a leak"}),
-    ),
-}  # fmt: skip
-# No prices are given, the teacher calls nothing, the sampler has no prefix cache.
-_LEFT_OUT_AT_ZERO = {"teacher_cost", "teacher_calls", "cached_share"}
+OTHER = "Other"
+_NO_METRICS = {"kind", "step"}
+_FACTS = {field.name for field in fields(Spent)}
+"""Metrics of an evaluation whose sums the page shows beside its settings."""
+_UNDECLARED = "Logged without a line in agents/runs/metric_table.py."
 
 
 @dataclass(frozen=True)
@@ -100,18 +25,58 @@ class Drawn:
     legend: Sequence[tuple[str, str, str]]
 
 
-def draw(panel: Panel, records: charts.Records) -> Drawn | None:
-    """The panel's chart; None if the records have none of its metrics."""
-    there = dict.fromkeys(key for record in records for key, value in record.items() if value is not None)
-    names = {
-        metric: name.replace("*", found)
-        for pattern, name in panel.lines.items()
-        for metric in there
-        if (found := wildcard(pattern, metric)) is not None
+def draw_all(records: Mapping[str, charts.Records]) -> dict[str, list[Drawn]]:
+    """Section -> its charts, of the records of each kind ("train", "eval"); sections without one are left
+    out."""
+    logged = {kind: _logged(found) for kind, found in records.items()}
+    drawn = {
+        title: [d for panel in panels if (d := _draw(panel, logged[panel.kind], records[panel.kind]))]
+        for title, panels in SECTIONS.items()
     }
-    if names.keys() <= _LEFT_OUT_AT_ZERO and not any(r.get(m) for r in records for m in names):
+    drawn[OTHER] = [d for kind, found in records.items() for d in _others(kind, logged[kind], found)]
+    return {title: found for title, found in drawn.items() if found}
+
+
+def _logged(records: charts.Records) -> list[str]:
+    """The metrics that have a value, without the bounds of intervals."""
+    names = dict.fromkeys(key for record in records for key, value in record.items() if value is not None)
+    pairs = [{f"{name}_low", f"{name}_high"} for name in names]
+    bounds = {bound for pair in pairs if pair <= names.keys() for bound in pair}
+    return [name for name in names if name not in bounds | _NO_METRICS]
+
+
+def _draw(panel: Panel, logged: Collection[str], records: charts.Records) -> Drawn | None:
+    """The panel's chart; None if the records have none of its metrics."""
+    names, meanings = {}, {}
+    found = [(name, pair) for name in logged if (pair := declared(name)) is not None]
+    for own in panel.metrics:
+        for name, (metric, star) in found:
+            if metric is own:
+                names[name] = own.line.replace("*", star)
+                meanings[name] = own.meaning.replace("*", star)
+    if not panel.zeros and not any(record.get(name) for record in records for name in names):
         return None
+    return _drawn(panel, names, meanings, records)
+
+
+def _others(kind: str, logged: Collection[str], records: charts.Records) -> list[Drawn]:
+    """A chart for each metric that neither a panel of its kind nor a fact of the page shows."""
+    shown = {metric for panels in SECTIONS.values() for p in panels if p.kind == kind for metric in p.metrics}
+    others = []
+    for name in logged:
+        found = declared(name)
+        if (found is not None and found[0] in shown) or (kind == "eval" and name in _FACTS):
+            continue
+        meaning = _UNDECLARED if found is None else found[0].meaning.replace("*", found[1])
+        panel = Panel(name, "evaluation" if kind == "eval" else "step", (), kind, FREE)
+        others += [d for d in [_drawn(panel, {name: name}, {name: meaning}, records)] if d is not None]
+    return others
+
+
+def _drawn(
+    panel: Panel, names: Mapping[str, str], meanings: Mapping[str, str], records: charts.Records
+) -> Drawn | None:
     chart = charts.line_chart(records, names, panel.limits)
     if chart is None:
         return None
-    return Drawn(panel, chart, [(names[x.metric], x.last, definition(x.metric)) for x in chart.lines])
+    return Drawn(panel, chart, [(names[x.metric], x.last, meanings[x.metric]) for x in chart.lines])

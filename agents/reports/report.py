@@ -17,7 +17,7 @@ import tyro
 
 from agents.config import TrainConfig
 from agents.reports import charts
-from agents.reports.panels import SECTIONS, draw
+from agents.reports.panels import draw_all
 from agents.reports.summary import by_part, changes, spent
 from agents.runs.presets import PRESETS
 from socratic_env.errors import SocraticError
@@ -47,10 +47,6 @@ def write_report(folder: Path) -> Path:
     config = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
     metrics, held_out = _read(folder / METRICS), _read(folder / EVALUATIONS)
     train, evaluations = ([m for m in metrics if m["kind"] == kind] for kind in ("train", "eval"))
-    drawn = {
-        title: [d for panel in panels if (d := draw(panel, evaluations if panel.kind == "eval" else train))]
-        for title, panels in SECTIONS.items()
-    }
     headings, parts = by_part(held_out)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -73,7 +69,7 @@ def write_report(folder: Path) -> Path:
         evaluated=evaluations[-1]["step"] if evaluations else 0,
         training=spent(train),
         evaluation=spent(evaluations),
-        sections={title: found for title, found in drawn.items() if found},
+        sections=draw_all({"train": train, "eval": evaluations}),
         charts=charts,
         samples=samples(folder / EPISODES),
         most=_SHOWN_CHARACTERS,

@@ -20,6 +20,7 @@ from socratic_env.errors import ConfigurationError
 from socratic_env.evaluation.runner import evaluation_questions
 from socratic_env.evaluation.statistics import estimate, resamples_of
 from socratic_env.models.chat import Chat
+from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
 
 
@@ -33,7 +34,7 @@ def measure(options: KLMeasure) -> dict[str, Any]:
     for name in ("number", "samples"):
         if getattr(options, name) < 1:
             raise ConfigurationError(f"--{name} is {getattr(options, name)}; give at least 1")
-    found = load_questions(options.questions, options.domain, options.split)
+    found = load_questions(spec_of(options.questions, "--questions"), options.domain, options.split)
     _, asked = evaluation_questions(found, options.number, options.seed)
     model, tokenizer = load_student(options.student)
     model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.config import TrainConfig
 from agents.learning.samples import RolloutBatch
-from agents.metrics import DEFINITIONS
+from agents.runs.metric_table import METRICS as DECLARED
 from socratic_env.errors import SocraticError
 from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.evaluation.statistics import number as _number
@@ -68,7 +68,7 @@ class RunLog:
             purge = None if resume_step is None else resume_step + 1
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
             if resume_step is None or resume_step < 0:
-                rows = [f"| `{name}` | {text} |" for name, text in DEFINITIONS.items()]
+                rows = [f"| `{m.name}` | {m.meaning} |" for m in DECLARED]
                 self._board.add_text("metrics", "\n".join(["| metric | what it is |", "|---|---|", *rows]))
 
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:

@@ -19,7 +19,8 @@ from agents.runs.resume import check_unchanged
 from socratic_env.engine.background import run as wait_for
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
-from socratic_env.questions import QuestionSet, load_questions
+from socratic_env.plugins import spec_of
+from socratic_env.questions import QuestionSet, load_questions, source_spec
 from socratic_env.questions.chains import ChainQuestions
 from socratic_env.records.run_folder import CONFIG
 from socratic_env.teachers import Teacher, from_spec
@@ -73,16 +74,17 @@ def shared_teacher(config: TrainConfig, opened: ExitStack) -> Teacher | None:
 
 def check_held_out(config: TrainConfig) -> None:
     """Raise ConfigurationError or QuestionError if there are no questions to evaluate on."""
-    spec = config.question_spec()
+    spec = config.questions_spec()
     if spec is None:
         return
-    path = Path(spec) if isinstance(spec, str) else None
-    if path is not None and path.is_file():
+    full = source_spec(spec)
+    path = Path(full.get("path") or "")
+    if full.get("kind") == "file" and path.is_file():
         raise ConfigurationError(
             f"questions {str(path)!r} is one file, and held-out accuracy would be measured on the questions "
             f"of the training; give a folder with train{path.suffix} and test{path.suffix}"
         )
-    load_questions(spec, config.domain, "test")
+    load_questions(full, config.domain, "test")
 
 
 def sampler(config: TrainConfig) -> str:
@@ -113,7 +115,7 @@ def warm_questions(config: TrainConfig, questions: QuestionSet, console: Console
             )
         return questions
     if config.warm_questions is not None:
-        return load_questions(config.warm_questions, split="train")
+        return load_questions(spec_of(config.warm_questions, "warm_questions"), split="train")
     first = questions[0]
     if first.solution is not None and first.mistakes:
         return questions
@@ -133,7 +135,7 @@ def make_env(
     if spec.vector_entry_point is None:  # Gymnasium would make a batch of single environments
         raise _no_dialogues(config.env, "it makes single environments only")
     own = spec.kwargs.get("questions")
-    if own is not None and config.question_spec() not in (None, own):
+    if own is not None and config.questions_spec() not in (None, own):
         raise ConfigurationError(
             f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
             f"for the environment's own, or --env {TrainConfig.env}"

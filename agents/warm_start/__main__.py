@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from agents.options import TinyStudent, WarmStart
 from socratic_env.errors import SocraticError
+from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
 
 
@@ -22,7 +23,7 @@ class Make:
     folder: Annotated[Path, tyro.conf.Positional]
     """Where it is put, in transformers' format."""
     questions: str = "concepts"
-    """Family of questions with worked solutions."""
+    """Questions with worked solutions: a source, a path, "module:name", or JSON with its options."""
     tiny: TinyStudent = field(default_factory=TinyStudent)
     """Its shape."""
     warm: WarmStart = field(default_factory=WarmStart)
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     from agents.warm_start import tiny  # torch takes seconds
 
     try:
-        questions = load_questions(options.questions)
+        questions = load_questions(spec_of(options.questions, "--questions"))
         tokenizer = tiny.make_tokenizer(
             tiny.sample_texts(questions, 4000, options.seed), options.tiny.vocabulary
         )

@@ -58,7 +58,7 @@ class Counting:
 
 def make_student(config: TrainConfig, folder: Path) -> None:
     """The warm-started student of a seed's world, in a folder."""
-    questions = load_questions(config.question_spec() or "chains")
+    questions = load_questions(config.questions_spec() or "chains")
     model, tokenizer = new_student(config, questions)
     warm_student(config, model, tokenizer, questions, folder, Progress(disable=True))
 
@@ -81,7 +81,7 @@ class Bench:
     def whole(self) -> dict[str, Any]:
         """Everything that is reported, on all held-out questions."""
         attempts = self.config.env_kwargs()["max_attempts"]
-        size = len(load_questions(self.config.question_spec() or "chains", split="test"))
+        size = len(load_questions(self.config.questions_spec() or "chains", split="test"))
         sampled = self._play(self.make(size, 1, attempts), Sampling(1.0, max_tokens=self._longest))
         greedy = self._play(self.make(size, 1, 1), Sampling(0.0, max_tokens=self._longest))
         averaged = self._play(self.make(AVG_QUESTIONS, AVG_SAMPLES, 1), Sampling(0.6, 0.95, self._longest))

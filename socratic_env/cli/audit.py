@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from socratic_env.errors import ConfigurationError, unknown
-from socratic_env.questions import load_questions
+from socratic_env.plugins import spec_of
+from socratic_env.questions import load_questions, source_spec
 from socratic_env.questions.audit.findings import EXACT, KINDS, NEAR, Report, audit
 from socratic_env.questions.files import Contents, scan_path
-from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.types import SPLITS, Question
 
 _PAPER = 170
@@ -28,7 +28,7 @@ class Audit:
     """Report damaged rows, duplicates, blind shortcuts and recomputed truths, by sub-task."""
 
     path: Annotated[str, tyro.conf.Positional]
-    """A file or folder of questions in any known form, or a procedural family such as "procedural"."""
+    """A file or folder of questions in any known form, or another source, such as "procedural"."""
     tokenizer: str | None = None
     """Folder of a tokenizer (needs transformers): count tokens too."""
     kinds: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Audit:
     out: Path | None = None
     """Write the JSON to this file, for exclude=FILE of the environments."""
     limit: int = 1000
-    """Items of each split to look at, of a procedural family."""
+    """Questions of each split to look at, where it is not a file or folder."""
     strict: bool = False
     """Exit with 1 if any row has a problem of these kinds."""
     json: bool = False
@@ -72,15 +72,18 @@ def main(arguments: list[str]) -> int:
 
 
 def _contents(options: Audit) -> Contents:
-    if options.path.partition(":")[0] not in TEMPLATES or Path(options.path).exists():
-        return scan_path(options.path)
+    spec = source_spec(spec_of(options.path, "PATH"))
+    if spec.get("kind") == "file" and set(spec) == {"kind", "path"}:
+        return scan_path(spec["path"])
     if options.limit < 1:
         raise ConfigurationError(f"--limit is {options.limit}; give at least 1")
-    questions = []
+    splits = []
     for split in SPLITS:
-        items = load_questions(options.path, None, split)
-        questions += [items[i] for i in range(min(options.limit, len(items)))]
-    return Contents(questions)
+        items = load_questions(spec, None, split)
+        splits.append([items[i] for i in range(min(options.limit, len(items)))])
+    train, test = splits
+    # A source without splits of its own, such as the hub, has the same questions in both.
+    return Contents(train if [q.text for q in train] == [q.text for q in test] else train + test)
 
 
 def _token_counter(folder: str | None) -> Callable[[Question], int] | None:

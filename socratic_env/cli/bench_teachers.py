@@ -12,12 +12,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.cli.shared import name_of, progress_bar, spec_of
+from socratic_env.cli.shared import name_of, progress_bar
 from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError, TeacherError, check_count
 from socratic_env.evaluation.comparison import Prices, Run, draw_questions, report, run_variant
 from socratic_env.evaluation.comparison_page import need_matplotlib, page, paired
 from socratic_env.evaluation.html import shares
+from socratic_env.plugins import spec_of
 from socratic_env.protocols import TeachingProtocol, protocol, protocols
 from socratic_env.questions import load_questions
 from socratic_env.students import Student, student_from_spec
@@ -38,7 +39,7 @@ class BenchTeachers:
     student: str = "scripted"
     """Who answers: "scripted", or JSON such as {"kind": "openai", "base_url": ..., "model": ...}."""
     questions: str = "procedural"
-    """A family of questions, "sciknoweval", or a path."""
+    """A source ("procedural", "concepts:zorin", ...), a path, "module:name", or JSON with its options."""
     domain: str | None = None
     """One domain only."""
     split: str = "test"
@@ -74,11 +75,13 @@ def main(arguments: list[str]) -> int:
     if options.html is not None:
         need_matplotlib()
     asked = draw_questions(
-        load_questions(options.questions, options.domain, options.split), options.number, options.seed
+        load_questions(spec_of(options.questions, "--questions"), options.domain, options.split),
+        options.number,
+        options.seed,
     )
-    teacher = spec_of(options.teacher, "teacher")
+    teacher = spec_of(options.teacher, "--teacher")
     student = student_from_spec(
-        spec_of(options.student, "student"), {"seed": options.seed, "habits": options.habits}
+        spec_of(options.student, "--student"), {"seed": options.seed, "habits": options.habits}
     )
     try:
         runs = _run(options, chosen, asked, teacher, student)
@@ -89,7 +92,7 @@ def main(arguments: list[str]) -> int:
         run(student.close())
     result = {
         "teacher": name_of(teacher),
-        "student": name_of(spec_of(options.student, "student")),
+        "student": name_of(spec_of(options.student, "--student")),
         "seed": options.seed,
         **report(
             runs, options.baseline, options.max_attempts, options.prices, options.resamples, options.seed

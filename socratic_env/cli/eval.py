@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.cli.shared import Spec, name_of, progress_bar, spec_of
+from socratic_env.cli.shared import Spec, name_of, progress_bar
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
@@ -31,6 +31,7 @@ from socratic_env.evaluation.runner import (
     stored_evaluation,
 )
 from socratic_env.evaluation.statistics import RESAMPLES
+from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
 from socratic_env.questions.audit.findings import KINDS
 from socratic_env.questions.exclusion import ids_with
@@ -58,7 +59,7 @@ class Eval:
     out: Path | None = None
     """Folder of the evaluation, new or to go on with; none given: runs/eval-<date>-<time>."""
     questions: str = "procedural"
-    """A family of questions, "sciknoweval", or a path."""
+    """A source ("procedural", "concepts:zorin", ...), a path, "module:name", or JSON with its options."""
     domain: str | None = None
     """One domain only."""
     split: str = "test"
@@ -109,7 +110,7 @@ def main(arguments: list[str]) -> int:
     _check(options)
     told = Console(stderr=True, highlight=False, soft_wrap=True)
     known, asked = _questions(options)
-    student_spec, teacher_spec = spec_of(options.student, "student"), spec_of(options.teacher, "teacher")
+    student_spec, teacher_spec = spec_of(options.student, "--student"), spec_of(options.teacher, "--teacher")
     student = _student(options, student_spec)
     interaction = GuidedInteraction(
         EnvArguments(
@@ -203,7 +204,7 @@ def _questions(options: Eval) -> tuple[list[Question], list[Question]]:
     """(questions on which blind rules are scored, those that are asked)."""
     exclude = options.exclude
     skipped = ids_with(exclude, options.kinds) if exclude is not None and options.kinds else exclude
-    found = load_questions(options.questions, options.domain, options.split, skipped)
+    found = load_questions(spec_of(options.questions, "--questions"), options.domain, options.split, skipped)
     return evaluation_questions(found, options.number, options.seed)
 
 

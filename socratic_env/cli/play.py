@@ -12,10 +12,10 @@ import tyro
 from rich.console import Console
 
 import socratic_env  # noqa: F401 - registers the ids
-from socratic_env.cli.shared import spec_of
 from socratic_env.envs.single import SocraticEnv
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.numbers import parse_number
+from socratic_env.plugins import spec_of
 from socratic_env.types import AnswerKind, Question, reply
 
 OPEN, CLOSE = "<answer>", "</answer>"
@@ -32,7 +32,8 @@ class Play:
     id: Annotated[str, tyro.conf.Positional] = "SocraticSciKnow-v0"
     """Environment id; `socratic envs` lists them."""
     questions: str | None = None
-    """"procedural", "sciknoweval" or a path; none given: those of the id."""
+    """A source ("procedural", "concepts:zorin", ...), a path, "module:name", or JSON with its options; none
+    given: those of the id."""
     domain: str | None = None
     """Domain of the questions; none given: that of the id."""
     split: str | None = None
@@ -79,8 +80,9 @@ def _make(options: Play) -> gym.Env[str, str]:
     names = ("questions", "domain", "split", "teacher", "protocol", "max_attempts")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    if "teacher" in chosen:
-        chosen["teacher"] = spec_of(chosen["teacher"], "teacher")
+    chosen |= {
+        name: spec_of(chosen[name], f"--{name}") for name in ("questions", "teacher") if name in chosen
+    }
     try:
         env: gym.Env[str, str] = gym.make(options.id, **chosen)
     except (gym.error.Error, TypeError) as error:

@@ -1,24 +1,25 @@
-"""Question sets, and how an argument names one."""
+"""Question sets, and how an argument names one. A file `sources/<kind>_source.py` is the kind `<kind>`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from socratic_env.errors import ConfigurationError, unknown
-from socratic_env.plugins import make
-from socratic_env.questions.chains import ChainQuestions, World
+from socratic_env.plugins import Kinds, make, signature_of
 from socratic_env.questions.exclusion import Exclude, excluded_ids
-from socratic_env.questions.files import load_path
-from socratic_env.questions.hub import load_hub
-from socratic_env.questions.procedural import TEMPLATES, ProceduralSet
 from socratic_env.questions.question_set import QuestionList, QuestionSet
 from socratic_env.types import DOMAINS, SPLITS, Question
 
-__all__ = ["Exclude", "QuestionList", "QuestionSet", "Questions", "load_questions"]
+__all__ = ["KINDS", "Exclude", "QuestionList", "QuestionSet", "Questions", "load_questions", "source_spec"]
 
 Questions: TypeAlias = "str | Path | Mapping[str, Any] | QuestionSet | Sequence[Question]"
+
+KINDS = Kinds("source", f"{__name__}.sources", argument="questions")
+_GIVEN = ("domain", "split", "exclude")
+"""Parameters of a source that are arguments of their own, not options of a spec."""
 
 
 def load_questions(
@@ -26,10 +27,10 @@ def load_questions(
 ) -> QuestionSet:
     """The questions named by a spec.
 
-    A family of procedural questions ("procedural", "concepts"), all levels or one of them
-    ("procedural:easy"), "sciknoweval" (from the hub), a path to a file or folder, a QuestionSet, or
-    a sequence of questions (used as they are). `exclude` leaves out rows by id: a list of ids, or the
-    path of a JSON file that `socratic audit --out` wrote. Rows so left out may be damaged.
+    The kind of a source ("procedural", "sciknoweval", ...) or a part of it ("procedural:easy"),
+    {"kind": ..., ...} with a source's options, "module:name" in place of a kind, a path to a file or folder,
+    a QuestionSet, or a sequence of questions (used as they are). `exclude` leaves out rows by id: a list of
+    ids, or the path of a JSON file that `socratic audit --out` wrote. Rows so left out may be damaged.
 
     Raises ConfigurationError for an unusable argument, QuestionError for unusable questions.
     """
@@ -38,39 +39,71 @@ def load_questions(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     skip = excluded_ids(exclude)
-    if isinstance(spec, QuestionList):
-        return spec.without(skip) if skip else spec
     if isinstance(spec, QuestionSet):
-        return _whole(spec, skip)
+        return _without(spec, skip)
+    if isinstance(spec, str | Path | Mapping):
+        return _of_source(source_spec(spec), {"domain": domain, "split": split, "exclude": skip})
+    return _without(_listed(spec, "questions is", "give a name, a path, a spec, or Question records"), skip)
+
+
+def source_spec(spec: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec {"kind": ..., ...} that a name, "name:part", "module:name" or a path is short for."""
     if isinstance(spec, Mapping):
-        arguments = dict(spec)
-        kind = arguments.pop("kind", None)
-        if kind != "chains":
-            raise unknown("kind of questions", kind, ("chains",))
-        return _whole(ChainQuestions(make("questions", kind, World, arguments), split), skip)
-    if isinstance(spec, str):
-        if spec == "chains":
-            return _whole(ChainQuestions(World(), split), skip)
-        family, _, level = spec.partition(":")
-        if family in TEMPLATES:
-            return _whole(ProceduralSet(family, domain, split, level or None), skip)
-        if spec == "sciknoweval":
-            return load_hub(domain, split, skip)
-        if not spec or ("/" not in spec and "." not in spec and not Path(spec).exists()):
-            raise unknown("questions", spec, (*TEMPLATES, "chains", "sciknoweval", "a path"))
-    if isinstance(spec, str | Path):
-        return load_path(spec, domain, split, skip)
-    if isinstance(spec, Sequence):
-        given = [question for question in spec if isinstance(question, Question)]
-        if len(given) == len(spec):
-            return QuestionList([question for question in given if question.id not in skip])
-    raise ConfigurationError(f"questions is {spec!r:.80}; give a name, a path, or Question records")
+        return spec
+    if isinstance(spec, Path):
+        return {"kind": "file", "path": spec}
+    kind, colon, part = spec.partition(":")
+    if kind in KINDS.names:
+        return {"kind": kind, **({_first_option(kind): part} if colon else {})}
+    if os.sep in spec or "/" in spec or os.path.exists(spec) or ("." in spec and not colon):
+        return {"kind": "file", "path": spec}
+    if colon:
+        return {"kind": spec}
+    raise unknown("questions", spec, [*KINDS.names, "module:name", "a path"])
 
 
-def _whole(questions: QuestionSet, skip: frozenset[str]) -> QuestionSet:
-    if skip:
-        raise ConfigurationError(
-            f"exclude names {len(skip)} questions, but {type(questions).__name__} makes its questions on "
-            "demand and has no rows to leave out; leave exclude out, or give a file or a list"
-        )
-    return questions
+def _of_source(spec: Mapping[str, Any], given: Mapping[str, Any]) -> QuestionSet:
+    options = dict(spec)
+    kind = options.pop("kind", None)
+    for name in _GIVEN:
+        if name in options:
+            raise ConfigurationError(f"questions {kind!r} holds {name!r}; give {name}= beside questions=")
+    source = KINDS.load(kind)
+    parameters = signature_of("questions", kind, source).parameters
+    for name in ("domain", "split"):
+        if name not in parameters:
+            raise ConfigurationError(
+                f"questions {kind!r} is {source!r:.60}, which takes no {name}; a source is a function "
+                "(domain, split, ...) -> QuestionSet"
+            )
+    made = make("questions", kind, source, options, given)
+    wanted = "a source must make a QuestionSet or a list of Question records"
+    found = made if isinstance(made, QuestionSet) else _listed(made, f"questions {kind!r} makes", wanted)
+    return found if "exclude" in parameters else _without(found, given["exclude"])
+
+
+def _first_option(kind: str) -> str:
+    parameters = signature_of("questions", kind, KINDS.load(kind)).parameters
+    options = [name for name in parameters if name not in _GIVEN]
+    if not options:
+        raise ConfigurationError(f"questions {kind!r} has no parts; give it without ':'")
+    return options[0]
+
+
+def _listed(given: object, what: str, remedy: str) -> QuestionList:
+    if isinstance(given, Sequence):
+        questions = [question for question in given if isinstance(question, Question)]
+        if len(questions) == len(given):
+            return QuestionList(questions)
+    raise ConfigurationError(f"{what} {given!r:.80}; {remedy}")
+
+
+def _without(questions: QuestionSet, skip: frozenset[str]) -> QuestionSet:
+    if not skip:
+        return questions
+    if isinstance(questions, QuestionList):
+        return questions.without(skip)
+    raise ConfigurationError(
+        f"exclude names {len(skip)} questions, but {type(questions).__name__} makes its questions on "
+        "demand and has no rows to leave out; leave exclude out, or give a file or a list"
+    )

@@ -50,6 +50,8 @@ class World:
     first_operations: int = 3
 
     def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigurationError(f"seed is {self.seed!r}; give a whole number of at least 0")
         for name in ("concepts", "length", "first_operations"):
             check_count(name, getattr(self, name))
         if self.length > LONGEST:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.metrics import DEFINITIONS
 from agents.runs.log import RunLog
+from agents.runs.metric_table import SECTIONS
 from agents.runs.presets import PRESETS
 from socratic_env.errors import TeacherTimeout
 from socratic_env.evaluation.results import result_of
@@ -18,18 +18,15 @@ from socratic_env.evaluation.statistics import Evaluation
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
 from support.scripted import choice_question, right, wrong
 
-EVALUATED = ("sampled_", "greedy_", "kl_")
-
 
 def all_metrics(kind: str, step: int) -> dict[str, float]:
     """A value of every metric of a kind that there is."""
     values: dict[str, float] = {}
-    for place, pattern in enumerate(DEFINITIONS):
-        if pattern.startswith(EVALUATED) == (kind == "eval"):
-            for word in (
-                ("physics", "biology") if pattern.endswith(("assisted_*", "guided_*")) else ("1", "2")
-            ):
-                values[pattern.replace("*", word)] = 0.5 + 0.4 * math.sin(0.1 * step + place)
+    panels = [panel for panels in SECTIONS.values() for panel in panels if panel.kind == kind]
+    for place, name in enumerate(metric.name for panel in panels for metric in panel.metrics):
+        words = ("physics", "biology") if name.endswith(("assisted_*", "guided_*")) else ("1", "2")
+        for word in words:
+            values[name.replace("*", word)] = 0.5 + 0.4 * math.sin(0.1 * step + place)
     values |= {f"{key}_low": v - 0.05 for key, v in values.items() if key.endswith("_unassisted")}
     values |= {f"{key[:-4]}_high": v + 0.1 for key, v in values.items() if key.endswith("_low")}
     if kind == "train":

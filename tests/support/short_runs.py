@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from agents import train
-from agents.metrics import definition
 from agents.runs.checkpoint import latest_checkpoint
 from agents.runs.log import read_lines
+from agents.runs.metric_table import definition
 
 SMALL = [
     "--warm.steps", "30", "--warm.batch", "32", "--questions-per-step", "4",

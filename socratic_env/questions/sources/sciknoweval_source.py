@@ -12,7 +12,7 @@ HUB_NAME, HUB_CONFIG, HUB_SPLIT = "hicai-zju/SciKnowEval", "v2", "test"
 """What is loaded. The name may be that of a local folder in the hub's layout."""
 
 
-def load_hub(domain: str | None, split: str, skip: Collection[str] = frozenset()) -> QuestionList:
+def sciknoweval(domain: str | None, split: str, exclude: Collection[str] = frozenset()) -> QuestionList:
     """The v2 rows of the hub; they have no training split there, so all serve as `split`."""
     local = "questions=PATH with local parquet or jsonl files works without a network"
     try:
@@ -29,7 +29,7 @@ def load_hub(domain: str | None, split: str, skip: Collection[str] = frozenset()
             f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); {local}"
         ) from error
     contents = Contents()
-    collect(((f"row {i}", row) for i, row in enumerate(rows)), "", split, skip, contents)
+    collect(((f"row {i}", row) for i, row in enumerate(rows)), "", split, exclude, contents)
     check(HUB_NAME, contents)
     kept = [q for q in contents.questions if domain in (None, q.domain)]
     return QuestionList(kept, f"{HUB_NAME} (domain {domain or 'any'})")
