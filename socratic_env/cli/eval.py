@@ -1,4 +1,4 @@
-"""`socratic eval`: how well a student answers, alone and with a teacher."""
+"""`socratic eval`: accuracy of a student, alone and with a teacher."""
 
 from __future__ import annotations
 

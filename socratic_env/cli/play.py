@@ -1,4 +1,4 @@
-"""`socratic play ID`: a person answers in the terminal, and sees verdict, guidance and reward."""
+"""`socratic play ID`: answer questions in the terminal, with verdict, guidance and reward."""
 
 from __future__ import annotations
 
