@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.made_data import Published
 
+import envs_registry
 import socratic_env
 from envs_registry import IDS
 from socratic_env import cli
@@ -20,6 +21,7 @@ from socratic_env.cli.play import wrapped
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Option, Question, reply
 
+PAPER = str(Path(envs_registry.__file__).parent / "variants" / "paper.md")
 ROW = {"question": "Which?", "options": ["x", "y"], "answer": "B"}
 
 
@@ -55,8 +57,9 @@ def test_without_a_command_or_with_help_the_commands_are_listed(capsys: Any) -> 
 
 
 @pytest.mark.parametrize(("given", "meant"), [
-    ("nonsense", None), ("pley", "play"), ("bench_teachers", "bench-teachers"), ("bench-teacher", "bench-teachers"),
-    ("env", "envs"), ("--hlep", "--help"), ("shared", None), ("__init__", None), ("", None), ("../cli/play", None),
+    ("nonsense", None), ("pley", "play"), ("bench_teachers", "bench-teachers"), ("env", "envs"),
+    ("bench-teacher", "bench-teachers"), ("--hlep", "--help"), ("shared", None), ("__init__", None),
+    ("", None), ("../cli/play", None),
 ])  # fmt: skip
 def test_an_unknown_command_is_refused(given: str, meant: str | None, capsys: Any) -> None:
     assert status(given) == 2
@@ -293,7 +296,7 @@ def test_the_end_of_the_input_leaves_cleanly(text: str, mine: Path, monkeypatch:
 
 def test_play_takes_a_domain_split_and_protocol(monkeypatch: Any, capsys: Any) -> None:
     typed(monkeypatch, "A\n")
-    chosen = ("--domain", "physics", "--split", "test", "--protocol", "paper", "--max-attempts", "1")
+    chosen = ("--domain", "physics", "--split", "test", "--protocol", PAPER, "--max-attempts", "1")
     assert status("play", *chosen, "--json") == 0
     (episode,) = json.loads(capsys.readouterr().out)["episodes"]
     assert episode["question_id"].startswith("physics/")

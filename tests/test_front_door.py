@@ -32,6 +32,7 @@ COMMANDS = {
     "a range": ("from agents.train import main", ["--lr", "-1"]),
     "no such preset": ("from agents.train import main", ["--preset", "huge"]),
     "no such questions": ("from agents.train import main", ["--questions", "nonsense"]),
+    "no such protocol": ("from agents.train import main", ["--protocol", "nowhere.md"]),
     "no such teacher": ("from agents.train import main", ["--teacher", "nobody"]),
     "no such student": ("from agents.train import main", ["--student", "nobody"]),
     "no such run": ("from agents.train import main", ["--resume", "nowhere"]),

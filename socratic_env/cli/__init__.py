@@ -49,9 +49,7 @@ def _run(arguments: list[str]) -> int:
         print("usage: socratic COMMAND [options]\n\ncommands:")
         for name, summary in commands().items():
             print(f"  {name:<16}{summary}")
-        print(
-            "\n'socratic COMMAND --help' shows the settings of a command, 'socratic --version' the version."
-        )
+        print("\n'socratic COMMAND --help' shows a command's settings, 'socratic --version' the version.")
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
     if name == "--version":
