@@ -9,18 +9,25 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agents.learning.samples import RolloutBatch, Sample
-from socratic_env.types import StopReason, Usage
+from socratic_env.evaluation.intervals import value
+from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.types import Usage
 
 DEFINITIONS: Mapping[str, str] = {
     # batch_metrics
-    "unassisted": "Share of the first attempts made that are right.",
-    "guided": "Share of episodes that are solved within all attempts.",
-    "correction_rate": "Share of second attempts that are right.",
+    "unassisted": "Share of episodes whose first attempt is right; one that was stopped before it is wrong.",
+    "guided": "Share of episodes that are solved within all attempts; open ones count as unsolved.",
+    "correction_rate": "Share of the episodes that come to a second attempt that solve it there; those left "
+    "open before it count as failed.",
     "reward_mean": "Mean reward of an attempt.",
     "mu_*": "Mean decayed reward of all attempts up to number *: what the next one earns if right.",
     "attempts": "Attempts made.",
-    "truncated": "Episodes cut by a teacher's failure or by the context limit.",
-    "teacher_failed": "Episodes cut by a teacher's failure.",
+    "open": "Episodes that a fault of the teacher ended: whether they would have been solved is unknown.",
+    "episodes_stopped": "Episodes stopped before they were solved or out of attempts: the open ones, and "
+    "those that met the context limit.",
+    "replies_cut": "Share of the student's replies that did not end by themselves: they were cut at "
+    "max_response_tokens.",
+    "replies_empty": "Share of the student's replies without a word.",
     "leaked": "Share of the teacher's texts in which a leak of the answer was found.",
     "response_tokens": "Response tokens that the student sampled.",
     "response_length_mean": "Mean length of a response, in tokens.",
@@ -65,14 +72,20 @@ DEFINITIONS: Mapping[str, str] = {
     "rollout_ratio_mean": "Mean exp(logp_old - logp_rollout), learner over sampler, of the response tokens; "
     "1 in expectation.",
     "rollout_ratio_max": "Largest exp(logp_old - logp_rollout), learner over sampler, of a response token.",
-    "rollout_truncated": "Share of response tokens whose exp(logp_old - logp_rollout) is above the cap "
+    "rollout_capped": "Share of response tokens whose exp(logp_old - logp_rollout) is above the cap "
     "loss.rollout_is_clip.",
     "rollout_ess": "Effective sample size of the weights min(exp(logp_old - logp_rollout), cap), as a share "
     "of the response tokens.",
     "distilled": "Share of the attempts for which a sibling's solution could be shown.",
     # evaluation: "sampled" by eval_temperature and eval_top_p, "greedy" at temperature 0
-    "sampled_unassisted": "Share of sampled episodes whose first attempt is right (avg@n); one that was cut "
-    "before it is wrong.",
+    "sampled_open": "Sampled episodes that a fault of the teacher ended: they count as unsolved.",
+    "sampled_replies_cut": "Share of the replies in sampled episodes that were cut at max_response_tokens.",
+    "sampled_replies_empty": "Share of the replies in sampled episodes without a word.",
+    "greedy_open": "Greedy episodes that a fault of the teacher ended: they count as unsolved.",
+    "greedy_replies_cut": "Share of the replies in greedy episodes that were cut at max_response_tokens.",
+    "greedy_replies_empty": "Share of the replies in greedy episodes without a word.",
+    "sampled_unassisted": "Share of sampled episodes whose first attempt is right (avg@n); one that was "
+    "stopped before it is wrong.",
     "sampled_unassisted_*": "Share of sampled first attempts on questions of * that are right.",
     "sampled_guided": "Share of sampled episodes that are solved within all attempts.",
     "sampled_guided_*": "Share of sampled episodes on questions of * that are solved within all attempts.",
@@ -95,14 +108,16 @@ DEFINITIONS: Mapping[str, str] = {
     "kl_full": "KL divergence from the reference, summed over the vocabulary, mean over the same tokens.",
 }
 """Metric -> what it is, one sentence; `*` stands for a number or a name. A metric with an interval has
-`_low` and `_high` beside it (95 % bootstrap over questions)."""
+`_low` and `_high` beside it (95 %, over questions), and `_upper` where episodes are open: what it would be
+with all of them solved."""
+BOUNDS = ("_low", "_high", "_upper")
 
 
 def wildcard(pattern: str, name: str) -> str | None:
     """What `*` of a pattern stands for in a metric's name ("" for a pattern without one); None: another
     metric, or the bound of an interval."""
     found = re.fullmatch(re.escape(pattern).replace(r"\*", "(.+)"), name)
-    if found is None or name.endswith(("_low", "_high")):
+    if found is None or name.endswith(BOUNDS):
         return None
     return found[1] if found.groups() else ""
 
@@ -120,20 +135,25 @@ def definition(name: str) -> str:
 
 def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
     """What a batch of episodes shows, by its counts."""
-    episodes = len(batch.episodes)
     lengths = [len(sample.response) for sample in batch.samples] or [0]
     prompts = sum(len(sample.prompt) for sample in batch.samples)
     stops = [episode.stop for episode in batch.episodes]
+    result = Evaluation.of_episodes(batch.episodes, 1, len(batch.made))
+    counted = {
+        "unassisted": result.solved_within(1),
+        "guided": result.solved_within(len(batch.made)),
+        "correction_rate": result.corrections(2),
+    }
+    counted |= {f"replies_{name}": found for name, found in result.replies().items()}
     leaks = [bool(a.guidance.leaks) for e in batch.episodes for a in e.attempts if a.guidance is not None]
     return {
-        "unassisted": batch.solved[0] / max(1, batch.made[0]),
-        "guided": sum(batch.solved) / episodes,
-        "correction_rate": batch.solved[1] / batch.made[1] if batch.made[1:2] and batch.made[1] else np.nan,
+        **{name: value(found.lower) for name, found in counted.items()},
+        **{f"{name}_upper": value(found.upper) for name, found in counted.items() if found.open},
         "reward_mean": float(np.mean([sample.reward for sample in batch.samples] or [0.0])),
         **{f"mu_{k}": mu for k, mu in enumerate(batch.mu) if k},
         "attempts": float(sum(batch.made)),
-        "truncated": float(sum(stop.truncated for stop in stops)),
-        "teacher_failed": float(sum(stop is StopReason.TEACHER_FAILED for stop in stops)),
+        "open": float(result.open),
+        "episodes_stopped": float(sum(stop.truncated for stop in stops)),
         "leaked": float(np.mean(leaks)) if leaks else np.nan,
         "response_tokens": float(batch.tokens),
         "response_length_mean": float(np.mean(lengths)),

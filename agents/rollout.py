@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from socratic_env.envs.batch import SocraticBatch
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat
+from socratic_env.types import Episode
 
 Attempts = dict[tuple[int, int], tuple[list[int], Completion]]
 """(row, attempt) -> (prompt, response)."""
@@ -46,7 +48,7 @@ def rollout(
         made = run(play_freely(env.batch, policy, chat, sampling, seed))
     else:
         made = play_in_lockstep(env, policy, chat, sampling, seed)
-    episodes = env.episodes()
+    episodes = [_with_ends(row, episode, made) for row, episode in enumerate(env.episodes())]
     samples = [
         Sample(
             row=row,
@@ -64,6 +66,13 @@ def rollout(
     ]
     statistics = env.statistics
     return RolloutBatch(samples, episodes, statistics.attempts, statistics.solved, statistics.means())
+
+
+def _with_ends(row: int, episode: Episode, made: Attempts) -> Episode:
+    """The episode, with how each reply ended."""
+    ends = (made[row, k][1].finished for k in range(1, len(episode.attempts) + 1))
+    attempts = tuple(replace(a, finished=end) for a, end in zip(episode.attempts, ends, strict=True))
+    return replace(episode, attempts=attempts)
 
 
 async def play_freely(

@@ -59,12 +59,19 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
     "Sampling": (
         Panel("Response length", "tokens", {
             "response_length_mean": "mean", "response_length_max": "longest"}),
+        Panel("Replies that broke off", "share of replies", {
+            "replies_cut": "cut", "replies_empty": "empty"}, limits=(0.0, 1.0)),
+        Panel("Replies that broke off, held-out", "share of replies", {
+            "sampled_replies_cut": "cut, sampled", "greedy_replies_cut": "cut, greedy",
+            "sampled_replies_empty": "empty, sampled"}, "eval", (0.0, 1.0)),
+        Panel("Open episodes, held-out", "episodes", {
+            "sampled_open": "sampled", "greedy_open": "greedy"}, "eval"),
         Panel("Sampler against learner", "nats per token", {
             "rollout_mismatch": "mismatch"}),
         Panel("Learner over sampler", "ratio", {
             "rollout_ratio_mean": "mean", "rollout_ratio_max": "largest"}),
         Panel("Ratios above the cap", "share of tokens", {
-            "rollout_truncated": "truncated"}),
+            "rollout_capped": "capped"}),
         Panel("Effective sample size", "share of tokens", {
             "rollout_ess": "effective"}, limits=(0.0, 1.0)),
         Panel("Prefix cache", "share of prompt tokens", {"cached_share": "cached"}, limits=(0.0, 1.0)),
@@ -82,8 +89,8 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
     "Teacher": (
         Panel("Calls of a step", "calls", {"teacher_calls": "calls"}),
         Panel("Faults of a step", "count", {
-            "teacher_faults": "calls", "teacher_failed": "episodes ended by them",
-            "truncated": "episodes cut in all"}),
+            "teacher_faults": "calls", "open": "episodes left open by them",
+            "episodes_stopped": "episodes stopped in all"}),
         Panel("Leaks", "share of texts", {"leaked": "with a leak"}),
     ),
 }  # fmt: skip
