@@ -20,13 +20,13 @@ from agents.learning.learner import Learner
 from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes, training_warnings, warnings
 from agents.runs.assembly import load_student, make_policy, warm_student
-from agents.runs.checkpoint import save_checkpoint
+from agents.runs.checkpoint import checkpoint_name, save_checkpoint
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import CHECKPOINTS, RunLog
 from agents.runs.preflight import Environments
 from agents.runs.start import Start, prepare
 from agents.trainer import train
-from socratic_env.errors import SocraticError
+from socratic_env.errors import SocraticError, TeacherDown
 from socratic_env.evaluation.html import shares
 from socratic_env.models.chat import Chat
 from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
@@ -91,7 +91,7 @@ def run(
         chat = Chat(tokenizer, config.history_tokens)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
         learner = processes.leading(Learner(model, tokenizer.pad_token_id, config))
-        first = start.step
+        first = done = start.step
         if start.place is not None:
             place = start.place
             learner.load(place)
@@ -101,27 +101,37 @@ def run(
         opened.callback(policy.close)
         evaluator = Evaluator(config, environments.make, policy, chat, log, distance)
         opened.callback(evaluator.close)
-        if first == 0 and 0 not in log.evaluated:
-            show(progress.console, 0, evaluator(0))
-        write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
-        bar = progress.add_task("training", total=config.steps, completed=first, status="")
-        for step, metrics in enumerate(
-            train(config, environments.train, policy, chat, learner, log, first), first + 1
-        ):
-            status = (
-                f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
-                f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
-            )
-            progress.update(bar, completed=step, status=status)
-            if step % config.eval_every == 0 or step == config.steps:
-                show(progress.console, step, evaluator(step))
-                place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
-                write_report(log.folder)
+        try:
+            if due(config, first) and first not in log.evaluated:
+                show(progress.console, first, evaluator(first))
+            write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
+            bar = progress.add_task("training", total=config.steps, completed=first, status="")
+            for metrics in train(config, environments.train, policy, chat, learner, log, first):
+                done += 1
+                status = (
+                    f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
+                    f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
+                )
+                progress.update(bar, completed=done, status=status)
+                if due(config, done):
+                    show(progress.console, done, evaluator(done))
+                    place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
+                    write_report(log.folder)
+        except TeacherDown as error:
+            if place.name != checkpoint_name(done):
+                place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
+            write_report(log.folder)
+            raise TeacherDown(f"stopped after step {done}, which {place} holds: {error}") from error
     processes.release_followers()
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
     console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
+
+
+def due(config: TrainConfig, step: int) -> bool:
+    """Whether a step ends with an evaluation and a checkpoint."""
+    return step % config.eval_every == 0 or step == config.steps
 
 
 def progress_bar(console: Console) -> Progress:

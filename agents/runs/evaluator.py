@@ -11,7 +11,7 @@ from agents.learning.divergence import TeacherDistance
 from agents.learning.samples import RolloutBatch, Sampling
 from agents.metrics import teacher_metrics
 from agents.policies.policy import Policy
-from agents.rollout import check_prompts_fit, rollout
+from agents.rollout import check_prompts_fit, check_teacher, rollout
 from agents.runs.log import RunLog
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.evaluation.results import result_of
@@ -33,7 +33,7 @@ class Evaluator:
     """Evaluates the policy sampled and greedy, with the statistics of `socratic_env.evaluation.statistics`.
 
     The questions are `config.eval_questions` different ones, the same each time; all of them where there
-    are fewer.
+    are fewer. They, and the sampling, go by `config.eval_seed` alone.
 
     Args:
         make_env: (split, questions, samples of each) -> their environment.
@@ -50,7 +50,8 @@ class Evaluator:
         log: RunLog,
         distance: TeacherDistance | None = None,
     ) -> None:
-        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.seed + 777_000_000
+        self._policy, self._chat, self._log, self._seed = policy, chat, log, config.eval_seed
+        self._most_faults = config.max_teacher_faults
         self._distance = distance
         one_each = make_env("test", config.eval_questions, 1)
         self._known, self._asked = evaluation_questions(one_each.questions, config.eval_questions, self._seed)
@@ -78,6 +79,7 @@ class Evaluator:
         for way, (env, sampling) in self._ways.items():
             batch = batches[way] = self._play(env, sampling)
             check_prompts_fit(batch, sampling, self._policy.max_model_len)
+            check_teacher(batch, self._most_faults)
             result, why = batch_evaluation(env, batch), faults_of(batch.episodes)
             found = result_of(result, self._asked, self._known)
             found |= {
