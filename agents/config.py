@@ -36,6 +36,9 @@ class TrainConfig:
     teacher: str | None = None
     """Teacher: "rule", "retry" or a JSON spec such as '{"kind": "openai", "base_url": ..., "model": ...}';
     None: the environment's own."""
+    max_teacher_faults: float = setting(0.5, at_least=0, at_most=1, resumable=True)
+    """Largest share of the requests of a batch, or of an evaluation, that the teacher may fail: past it the
+    run stops with a checkpoint, to go on with --resume; 1: never. Teacher "guarded" stops within a batch."""
     protocol: str | None = None
     """What the teacher sees and is asked: a protocol's name, or the path of its file (.md); None: the
     environment's own."""
@@ -150,11 +153,14 @@ class TrainConfig:
     """Of these samples; None: the training temperature."""
     eval_top_p: float = setting(1.0, above=0, at_most=1)
     """Of these samples: they are drawn from the most likely tokens that have this share together."""
+    eval_seed: int = setting(0, at_least=0, at_most=2**32 - 1)
+    """Of the held-out questions and of the sampling in evaluations, so that runs with different `seed` are
+    measured on the same questions (those of `socratic eval --seed`)."""
     kl_reference: str | None = setting(None, resumable=True)
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
     the student's KL divergence from it (Figure 6), on at most 256 responses sampled as in training."""
     seed: int = setting(0, at_least=0, at_most=2**32 - 1)
-    """Of the student, the questions and the sampling."""
+    """Of the student, the training questions and their sampling."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -16,18 +18,18 @@ from agents.config import TrainConfig
 from agents.learning import processes
 from agents.learning.learner import Learner
 from agents.reports.report import write_report
-from agents.reports.summary import by_part, changes
+from agents.reports.summary import by_part, changes, training_warnings, warnings
 from agents.runs.assembly import load_student, make_policy, warm_student
-from agents.runs.checkpoint import save_checkpoint
+from agents.runs.checkpoint import checkpoint_name, save_checkpoint
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import CHECKPOINTS, RunLog
 from agents.runs.preflight import Environments
 from agents.runs.start import Start, prepare
 from agents.trainer import train
-from socratic_env.errors import SocraticError
-from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.errors import SocraticError, TeacherDown
+from socratic_env.evaluation.html import shares
 from socratic_env.models.chat import Chat
-from socratic_env.records.run_folder import EVALUATIONS, REPORT, read_lines
+from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
 
 
 def work(
@@ -89,7 +91,7 @@ def run(
         chat = Chat(tokenizer, config.history_tokens)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
         learner = processes.leading(Learner(model, tokenizer.pad_token_id, config))
-        first = start.step
+        first = done = start.step
         if start.place is not None:
             place = start.place
             learner.load(place)
@@ -99,27 +101,37 @@ def run(
         opened.callback(policy.close)
         evaluator = Evaluator(config, environments.make, policy, chat, log, distance)
         opened.callback(evaluator.close)
-        if first == 0 and 0 not in log.evaluated:
-            show(progress.console, 0, evaluator(0))
-        write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
-        bar = progress.add_task("training", total=config.steps, completed=first, status="")
-        for step, metrics in enumerate(
-            train(config, environments.train, policy, chat, learner, log, first), first + 1
-        ):
-            status = (
-                f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
-                f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
-            )
-            progress.update(bar, completed=step, status=status)
-            if step % config.eval_every == 0 or step == config.steps:
-                show(progress.console, step, evaluator(step))
-                place = save_checkpoint(checkpoints, step, model, tokenizer, learner)
-                write_report(log.folder)
+        try:
+            if due(config, first) and first not in log.evaluated:
+                show(progress.console, first, evaluator(first))
+            write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
+            bar = progress.add_task("training", total=config.steps, completed=first, status="")
+            for metrics in train(config, environments.train, policy, chat, learner, log, first):
+                done += 1
+                status = (
+                    f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
+                    f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
+                )
+                progress.update(bar, completed=done, status=status)
+                if due(config, done):
+                    show(progress.console, done, evaluator(done))
+                    place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
+                    write_report(log.folder)
+        except TeacherDown as error:
+            if place.name != checkpoint_name(done):
+                place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
+            write_report(log.folder)
+            raise TeacherDown(f"stopped after step {done}, which {place} holds: {error}") from error
     processes.release_followers()
     summary(log.folder)
     console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
     console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
+
+
+def due(config: TrainConfig, step: int) -> bool:
+    """Whether a step ends with an evaluation and a checkpoint."""
+    return step % config.eval_every == 0 or step == config.steps
 
 
 def progress_bar(console: Console) -> Progress:
@@ -134,16 +146,31 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def show(out: Console, step: int, results: dict[str, Evaluation]) -> None:
-    """One line for an evaluation."""
-    sampled, greedy = results["sampled"], results["greedy"]
-    most = sampled.max_attempts
+def show(out: Console, step: int, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """One line for an evaluation, and its warnings."""
+    sampled, greedy = results["sampled"]["all"], results["greedy"]["all"]
+    most = max(sampled["guided"], key=int)
+    corrected = sampled["correction_rate"].get("2")
+    rate = "" if corrected is None else f"  correction rate {bare(corrected)}"
     out.print(
-        f"step {step:4d}  held-out  unassisted {sampled.accuracy():.3f} (greedy {greedy.accuracy():.3f})  "
-        f"guided {sampled.accuracy(most):.3f}  correction rate {sampled.correction_rate():.3f}",
+        f"step {step:4d}  held-out  unassisted {bare(sampled['unassisted'])} (greedy "
+        f"{bare(greedy['unassisted'])})  guided {bare(sampled['guided'][most])}{rate}",
         highlight=False,
         soft_wrap=True,
     )
+    for way, found in results.items():
+        for line in found["warnings"]:
+            warn(out, f"{way}: {line}")
+
+
+def bare(metric: Mapping[str, Any]) -> str:
+    """A metric without its interval."""
+    return shares({**metric, "interval": None})
+
+
+def warn(out: Console, line: str) -> None:
+    """Say something that must not be overlooked."""
+    out.print(f"WARNING: {line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
 
 
 def summary(folder: Path) -> None:
@@ -157,6 +184,12 @@ def summary(folder: Path) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
     print(f"\nheld-out accuracy, {len(records[0]['accuracy']['1'])} questions, 95 % intervals")
     for row in changes(records):
-        before, after = (f"{e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]" for e in (row.before, row.after))
+        before, after = (
+            shares({"value": e.mean, "interval": (e.low, e.high), "upper": e.upper, "open": e.upper > e.mean})
+            for e in (row.before, row.after)
+        )
         mean, low, high = (100 * value for value in (row.change.mean, row.change.low, row.change.high))
         print(f"{row.name:<20} {before}  ->  {after}   change {mean:+.1f} [{low:+.1f}, {high:+.1f}] points")
+    train = [record for record in read_lines(folder / METRICS) if record["kind"] == "train"]
+    for line in (*warnings(records), *training_warnings(train)):
+        print(f"WARNING: {line}")

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:<8} {shares(found[name], 4)} nats per token")
         print(
             f"{found['answers']} answers to {found['number']} questions, {found['tokens']} tokens; brackets: "
-            "95 % bootstrap intervals over questions"
+            "95 % intervals over questions"
         )
     return 0
 

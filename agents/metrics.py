@@ -10,25 +10,32 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agents.learning.samples import RolloutBatch, Sample
-from socratic_env.types import StopReason, Usage
+from socratic_env.evaluation.intervals import value
+from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.types import Usage
 
 
 def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
     """What a batch of episodes shows, by its counts."""
-    episodes = len(batch.episodes)
     lengths = [len(sample.response) for sample in batch.samples] or [0]
     prompts = sum(len(sample.prompt) for sample in batch.samples)
     stops = [episode.stop for episode in batch.episodes]
+    result = Evaluation.of_episodes(batch.episodes, 1, len(batch.made))
+    counted = {
+        "unassisted": result.solved_within(1),
+        "guided": result.solved_within(len(batch.made)),
+        "correction_rate": result.corrections(2),
+    }
+    counted |= {f"replies_{name}": found for name, found in result.replies().items()}
     leaks = [bool(a.guidance.leaks) for e in batch.episodes for a in e.attempts if a.guidance is not None]
     return {
-        "unassisted": batch.solved[0] / max(1, batch.made[0]),
-        "guided": sum(batch.solved) / episodes,
-        "correction_rate": batch.solved[1] / batch.made[1] if batch.made[1:2] and batch.made[1] else np.nan,
+        **{name: value(found.lower) for name, found in counted.items()},
+        **{f"{name}_upper": value(found.upper) for name, found in counted.items() if found.open},
         "reward_mean": float(np.mean([sample.reward for sample in batch.samples] or [0.0])),
         **{f"mu_{k}": mu for k, mu in enumerate(batch.mu) if k},
         "attempts": float(sum(batch.made)),
-        "truncated": float(sum(stop.truncated for stop in stops)),
-        "teacher_failed": float(sum(stop is StopReason.TEACHER_FAILED for stop in stops)),
+        "open": float(result.open),
+        "episodes_stopped": float(sum(stop.truncated for stop in stops)),
         "leaked": float(np.mean(leaks)) if leaks else np.nan,
         "response_tokens": float(batch.tokens),
         "response_length_mean": float(np.mean(lengths)),

@@ -7,7 +7,9 @@ as sampled, and the ids of the guidance turn. Text is never tokenized again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +18,9 @@ from agents.policies.policy import AsyncPolicy, Policy
 from socratic_env.engine.background import run
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.envs.vector import SocraticVectorEnv
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, TeacherContextError, TeacherDown
 from socratic_env.models.chat import Chat
+from socratic_env.types import Episode
 
 Attempts = dict[tuple[int, int], tuple[list[int], Completion]]
 """(row, attempt) -> (prompt, response)."""
@@ -46,7 +49,7 @@ def rollout(
         made = run(play_freely(env.batch, policy, chat, sampling, seed))
     else:
         made = play_in_lockstep(env, policy, chat, sampling, seed)
-    episodes = env.episodes()
+    episodes = [_with_ends(row, episode, made) for row, episode in enumerate(env.episodes())]
     samples = [
         Sample(
             row=row,
@@ -64,6 +67,13 @@ def rollout(
     ]
     statistics = env.statistics
     return RolloutBatch(samples, episodes, statistics.attempts, statistics.solved, statistics.means())
+
+
+def _with_ends(row: int, episode: Episode, made: Attempts) -> Episode:
+    """The episode, with how each reply ended."""
+    ends = (made[row, k][1].finished for k in range(1, len(episode.attempts) + 1))
+    attempts = tuple(replace(a, finished=end) for a, end in zip(episode.attempts, ends, strict=True))
+    return replace(episode, attempts=attempts)
 
 
 async def play_freely(
@@ -127,6 +137,21 @@ def check_prompts_fit(batch: RolloutBatch, sampling: Sampling, max_model_len: in
         raise ConfigurationError(
             f"none of {len(batch.episodes)} prompts fits into max_model_len={max_model_len} with "
             f"max_response_tokens={sampling.max_tokens}; raise the first or lower the second"
+        )
+
+
+def check_teacher(batch: RolloutBatch, most: float) -> None:
+    """Raise TeacherDown if the teacher has failed more than this share of the batch's requests. One that only
+    found no room in its context is not down."""
+    given = [a.guidance for episode in batch.episodes for a in episode.attempts if a.guidance is not None]
+    faults = [guidance.fault or guidance.stands_for for guidance in given]
+    failed = [fault for fault in faults if fault is not None and not isinstance(fault, TeacherContextError)]
+    if len(failed) > most * len(given):
+        kinds = Counter(type(fault).__name__ for fault in failed).most_common()
+        raise TeacherDown(
+            f"the teacher failed {len(failed)} of {len(given)} requests of one batch, more than the share "
+            f"max_teacher_faults={most:g} ({', '.join(f'{count} {kind}' for kind, count in kinds)}; the "
+            f"last: {failed[-1]}); see to the teacher, then go on with --resume"
         )
 
 

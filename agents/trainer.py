@@ -24,7 +24,7 @@ from agents.learning.samples import RolloutBatch, Sample, Sampling
 from agents.learning.sdpo import demonstrations, teacher_messages
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
 from agents.policies.policy import Policy
-from agents.rollout import mixed_seed, rollout
+from agents.rollout import check_teacher, mixed_seed, rollout
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
@@ -73,7 +73,8 @@ def train(
     log: Log,
     start_step: int = 0,
 ) -> Iterator[dict[str, float]]:
-    """Train from a step on; yields the metrics of each step."""
+    """Train from a step on; yields the metrics of each step. Raises TeacherDown before a step whose batch had
+    too little teaching."""
     sampling = Sampling(config.temperature, max_tokens=config.max_response_tokens)
     for step in range(start_step, config.steps):
         start = time.perf_counter()
@@ -81,6 +82,7 @@ def train(
         ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
         batch = rollout(env, policy, chat, sampling, mixed_seed(config.seed, step), ids)
         sampled = time.perf_counter()
+        check_teacher(batch, config.max_teacher_faults)
 
         metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
         try:

@@ -19,7 +19,8 @@ import numpy as np
 from pettingzoo import AECEnv
 
 from socratic_env import multi_agent
-from socratic_env.evaluation.comparison import Ratio, bootstrap, draw_questions
+from socratic_env.evaluation.comparison import against, draw_questions
+from socratic_env.evaluation.intervals import Counted
 from socratic_env.questions import load_questions
 from socratic_env.students.scripted_student import ScriptedStudent, StudentRequest
 from socratic_env.teachers import TeacherRequest
@@ -94,7 +95,7 @@ def train(penalty: float, runner: asyncio.Runner) -> LearningTeacher:
 
 def evaluate(
     logits_K: np.ndarray, penalty: float, questions: Sequence[Question], runner: asyncio.Runner
-) -> Ratio:
+) -> Counted:
     """(rewards_Q, guidances_Q) of a fixed policy, summed by question."""
     teacher = LearningTeacher(np.random.default_rng(1), logits_K)
     env = multi_agent.env(questions=questions, max_attempts=3, leak_penalty=penalty)
@@ -102,7 +103,8 @@ def evaluate(
     for question in questions:
         env.reset(options={"question_id": question.id})
         paid.append([reward for _, reward in play(env, teacher, runner)])
-    return np.array([sum(rewards) for rewards in paid]), np.array([float(len(r)) for r in paid])
+    sums_Q = np.array([sum(rewards) for rewards in paid]), np.array([float(len(r)) for r in paid])
+    return Counted.known(sums_Q, share=False)
 
 
 def main() -> None:
@@ -114,7 +116,7 @@ def main() -> None:
             before = evaluate(np.zeros(len(KINDS)), penalty, held_out, runner)
             teacher = train(penalty, runner)
             after = evaluate(teacher.logits_K, penalty, held_out, runner)
-            found = bootstrap(after, before, picks_RQ)
+            found = against(after, before, picks_RQ)
             rise, (low, high) = found["difference"], found["difference_interval"]
             policy = ", ".join(f"{k} {p:.2f}" for k, p in zip(KINDS, teacher.policy(), strict=True))
             print(f"leak_penalty {penalty:.0f}")

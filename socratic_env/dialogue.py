@@ -53,8 +53,9 @@ def open_dialogue(question: Question, rollout: int = 0) -> Dialogue:
     return Dialogue(question, chars=len(question.system) + len(question.text), rollout=rollout)
 
 
-def answer(dialogue: Dialogue, text: str, rules: Rules) -> Dialogue:
-    """The student's reply: verified, and the end if it is right or the last one (eq 8).
+def answer(dialogue: Dialogue, text: str, rules: Rules, finished: bool | None = None) -> Dialogue:
+    """The student's reply: verified, and the end if it is right or the last one (eq 8). `finished` is only
+    written down: whether it ended by itself.
 
     Raises:
         ActionError: the reply is no text.
@@ -72,7 +73,7 @@ def answer(dialogue: Dialogue, text: str, rules: Rules) -> Dialogue:
     else:
         text = _clean(text)
         verdict = rules.verifier(dialogue.question, text)
-    attempts = (*dialogue.attempts, Attempt(text, verdict))
+    attempts = (*dialogue.attempts, Attempt(text, verdict, finished=finished))
     chars = dialogue.chars + len(text)
     stop = None
     if verdict.correct:

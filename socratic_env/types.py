@@ -186,11 +186,16 @@ class Guidance:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One reply of the student, its verdict, and the guidance that followed (if any)."""
+    """One reply of the student, its verdict, and the guidance that followed (if any).
+
+    finished: the reply ended by itself; False: it was cut at its longest length, or broken off otherwise;
+    None: nobody has said.
+    """
 
     text: str
     verdict: Verdict
     guidance: Guidance | None = None
+    finished: bool | None = None
 
 
 class StopReason(StrEnum):

@@ -1,6 +1,7 @@
 """Variants side by side: the scripted student, the statistics, the command."""
 
 import asyncio
+import html
 import json
 import sys
 
@@ -12,11 +13,15 @@ from support.scripted import Coach, choice_question, numeric_question, right, wr
 from envs_registry import protocol_texts
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
-from socratic_env.evaluation.comparison import bootstrap, draw_questions, ratios, report, run_variant
+from socratic_env.evaluation.comparison import counted, draw_questions, report, run_variant
+from socratic_env.evaluation.comparison_page import page
+from socratic_env.evaluation.intervals import value
 from socratic_env.protocols import protocol
 from socratic_env.questions import load_questions
 from socratic_env.students import StudentRequest, student_from_spec
 from socratic_env.students.scripted_student import Habits, ScriptedStudent, hints_in
+
+pytestmark = pytest.mark.filterwarnings("ignore::socratic_env.errors.TeacherFaultWarning")
 
 SCIENCE = load_questions("procedural", None, "test")
 QUESTIONS = draw_questions(SCIENCE, 12, seed=5)
@@ -102,23 +107,43 @@ def test_the_same_questions_and_chances_go_through_all_variants():
 
 def test_the_metrics_are_counted_by_hand():
     (run,) = runs_of("paper", rollouts=3)
-    counted = ratios(run, 3)
+    found = counted(run, 3)
     attempts = [e.attempts for e in run.episodes]
     second = [a[1].verdict.correct for a in attempts if len(a) > 1]
-    assert counted["first_attempt_accuracy"][0].sum() == sum(a[0].verdict.correct for a in attempts)
-    assert [part.sum() for part in counted["correction_rate_2"]] == [sum(second), len(second)]
-    assert counted["guided_accuracy"][0].sum() == sum(a[-1].verdict.correct for a in attempts)
-    assert counted["leakage_rate"][0].sum() == 0
+    assert value(found["first_attempt_accuracy"].lower) == pytest.approx(
+        np.mean([a[0].verdict.correct for a in attempts])
+    )
+    assert [part.sum() for part in found["correction_rate_2"].lower] == [sum(second), len(second)]
+    assert value(found["guided_accuracy"].lower) == pytest.approx(
+        np.mean([a[-1].verdict.correct for a in attempts])
+    )
+    assert found["leakage_rate"].lower[0].sum() == 0
 
 
 def test_faults_are_counted_apart():
     coach = Coach(faults=lambda *_: True)
     (run,) = runs_of("paper", habits=Habits(knows=0), teacher=coach)
-    (variant,) = report([run], "paper", 3, resamples=20)["variants"]
-    assert variant["teacher_failures"] == len(QUESTIONS)
-    assert variant["metrics"]["guided_accuracy"]["value"] is None
+    result = report([run], "paper", 3, resamples=20)
+    (variant,) = result["variants"]
+    assert variant["open"] == {"episodes": 12, "why": {"TeacherError": 12}}
+    guided = variant["metrics"]["guided_accuracy"]
+    assert (guided["value"], guided["lower"], guided["upper"], guided["open"]) == (0.0, 0.0, 1.0, 12)
+    assert guided["interval"] == [0.0, 1.0]
     assert variant["metrics"]["first_attempt_accuracy"]["value"] == 0.0
+    assert variant["metrics"]["first_attempt_accuracy"]["open"] == 0
+    (line,) = result["warnings"]
+    assert line.startswith("paper: 12 of 12 episodes are open (12 TeacherError)")
+    assert line in html.unescape(page({**result, "teacher": "t", "student": "s", "seed": 0}))
     assert not coach.closed
+
+
+def test_a_teacher_that_fails_now_and_then_makes_no_variant_better():
+    """The same student and guidance with and without faults: the headline can only fall."""
+    healthy, failing = (
+        counted(*runs_of("paper", teacher=Coach(faults=faults), rollouts=4), 3)["guided_accuracy"]
+        for faults in (lambda *_: False, lambda question, attempt: sum(map(ord, question)) % 2 == 0)
+    )
+    assert value(failing.lower) < value(healthy.lower) <= value(failing.upper)
 
 
 def test_variants_that_a_teacher_cannot_tell_apart_are_marked():
@@ -126,7 +151,13 @@ def test_variants_that_a_teacher_cannot_tell_apart_are_marked():
     found = by_name(report(runs_of(*names), "paper", 3, resamples=100))
     assert found["paper"]["indistinguishable_from"] == ["with_ground_truth", "with_reference_solution"]
     assert found["locate_error"]["indistinguishable_from"] == []
-    assert found["with_ground_truth"]["metrics"]["guided_accuracy"]["difference_interval"] == [0.0, 0.0]
+    same = found["with_ground_truth"]["metrics"]["guided_accuracy"]
+    assert same["difference"] == 0
+    low, high = same["difference_interval"]
+    assert low == pytest.approx(-high)
+    assert 0 < high < 0.5, "12 questions do not rule a difference out"
+    itself = found["paper"]["metrics"]["guided_accuracy"]
+    assert itself["difference_interval"] == [0.0, 0.0]
     everything = by_name(report(runs_of(*names, teacher="retry"), "paper", 3, resamples=20))
     assert all(len(variant["indistinguishable_from"]) == len(names) - 1 for variant in everything.values())
 
@@ -140,17 +171,6 @@ def test_stronger_hints_correct_more():
     values = [variant["metrics"]["correction_rate_2"]["value"] for variant in found]
     assert values == sorted(values)
     assert found[-1]["metrics"]["guided_accuracy"]["difference_interval"][0] > 0
-
-
-def test_the_bootstrap_covers_and_pairs():
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 2, 400).astype(float)
-    ones, picks = np.ones(400), rng.integers(400, size=(1000, 400))
-    found = bootstrap((np.minimum(base + 0.25, 1.25), ones), (base, ones), picks)
-    assert found["difference"] == pytest.approx(0.25)
-    assert found["difference_interval"] == pytest.approx([0.25, 0.25])
-    low, high = found["interval"]
-    assert 4 * 0.5 / 20 * 0.8 < high - low < 4 * 0.5 / 20 * 1.2
 
 
 def test_questions_are_different_and_repeatable():

@@ -21,6 +21,7 @@ from socratic_env.questions import load_questions
 @pytest.mark.parametrize(
     "given",
     [
+        "eval_seed -1", "max_teacher_faults 1.5",
         "lr -1", "lr nan", "seed -1", "seed 4294967296", "eval_top_p 0", "eval_top_p 1.5", "temperature 0",
         "temperature -1", "eval_temperature -0.5", "micro_batch_tokens 0", "grad_clip 0", "warmup -1",
         "loss.clip_low 2", "loss.clip_high -1", "loss.dual_clip 1", "loss.rollout_is_clip 0",

@@ -1,5 +1,6 @@
 """`socratic eval`: exact numbers against a scripted endpoint, faults, kills, resuming, real rows."""
 
+import html
 import importlib.util
 import json
 import os
@@ -302,7 +303,18 @@ def test_a_fault_of_the_teacher_keeps_the_verdict_too(capsys, server, tmp_path):
     status, result, err = evaluate(capsys, out, *options)
     assert status == 1
     assert "teacher: " in err
-    assert result["all"]["correction_rate"]["2"]["value"] is None
+    again = sum(solved_at(i, s) > 1 for i in range(6) for s in range(4))
+    assert again == result["open"]["episodes"] == result["all"]["open"] > 0
+    assert result["open"]["why"] == {"TeacherUnavailable": again}
+    corrected = result["all"]["correction_rate"]["2"]
+    assert (corrected["value"], corrected["upper"], corrected["open"]) == (0.0, 1.0, again)
+    guided = result["all"]["guided"]["3"]
+    assert (guided["value"], guided["open"]) == (result["all"]["unassisted"]["value"], again)
+    assert guided["upper"] == 1.0 == guided["interval"][1]
+    (line,) = result["warnings"]
+    assert line.startswith(f"{again} of 24 episodes are open ({again} TeacherUnavailable)")
+    assert f"WARNING: {line}" in err
+    assert html.escape(line) in (out / "report.html").read_text(encoding="utf-8")
     assert result["all"]["guided"]["1"]["value"] == pytest.approx(
         sum(solved_at(i, s) == 1 for i in range(6) for s in range(4)) / 24
     )
@@ -320,13 +332,20 @@ def test_malformed_replies_are_faults_and_empty_ones_are_wrong_answers(capsys, s
         options = ["--number", "2", "--samples", "1", *student(server, f"body:{name}")]
         status, result, _ = evaluate(capsys, tmp_path / name, *options)
         assert (status, result["all"]["episodes"]) == (1, 0)
-        assert result["all"]["unassisted"]["value"] is None
+        unassisted = result["all"]["unassisted"]
+        assert (unassisted["value"], unassisted["upper"], unassisted["interval"]) == (0.0, 1.0, [0.0, 1.0])
         assert (tmp_path / name / "report.html").exists()
     empty = b'{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}'
     server.bodies["empty"] = ("application/json", empty)
     options = ["--number", "2", "--samples", "1", *student(server, "body:empty")]
-    status, result, _ = evaluate(capsys, tmp_path / "empty", *options)
+    status, result, err = evaluate(capsys, tmp_path / "empty", *options)
     assert (status, result["all"]["unassisted"]["value"]) == (0, 0.0)
+    assert result["all"]["unassisted"]["interval"] == pytest.approx([0.0, 0.658], abs=1e-3)
+    for name, words in (("cut", "did not end by themselves"), ("empty", "are empty")):
+        assert result["all"]["replies"][name]["value"] == 1.0
+        assert any(words in line for line in result["warnings"])
+        assert words in err
+        assert words in (tmp_path / "empty" / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_endpoint_that_is_gone_stops_the_run(capsys, server, tmp_path, monkeypatch):
@@ -393,7 +412,8 @@ def test_published_rows_by_sub_task_beside_blind_rules(published, capsys, server
         part = found[name]
         assert part["blind"]["rule"] == "2nd largest number"
         assert part["unassisted"]["value"] == pytest.approx(1.0) == part["blind"]["accuracy"]
-        assert part["unassisted"]["interval"] == [1.0, 1.0]
+        low, high = part["unassisted"]["interval"]
+        assert (low, high) == pytest.approx((part["questions"] / (part["questions"] + 3.8415), 1.0), abs=1e-3)
     assert {part["domain"] for part in result["domains"]} == {"biology", "chemistry", "material", "physics"}
     assert sum(part["questions"] for part in result["subtasks"]) == min(400, len(known))
     assert all(part["blind"]["accuracy"] >= part["blind"]["chance"] for part in result["subtasks"])

@@ -1,29 +1,28 @@
-"""Statistics of evaluations: hand-computed cases, brute force, coverage."""
+"""Statistics of evaluations: hand-computed cases, brute force, what open episodes leave unknown."""
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.scripted import choice_question
 
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, TeacherTimeout, TeacherUnavailable
+from socratic_env.evaluation.intervals import divided, value
 from socratic_env.evaluation.statistics import (
     Evaluation,
-    bootstrap_interval,
+    Standing,
     default_pass_k,
-    estimate,
+    faults_of,
     grouped,
-    interval,
     pass_at_k,
-    resampled,
-    resamples_of,
-    shares,
     summary,
 )
-from socratic_env.types import Attempt, Episode, StopReason, Verdict
+from socratic_env.evaluation.warnings import warnings_of
+from socratic_env.types import Attempt, Episode, Guidance, StopReason, Verdict
 
 RIGHT, WRONG = Attempt("a", Verdict(True, "B", "")), Attempt("a", Verdict(False, "A", ""))
 
@@ -31,7 +30,20 @@ RIGHT, WRONG = Attempt("a", Verdict(True, "B", "")), Attempt("a", Verdict(False,
 def evaluation(made, solved, unfinished=None, k=3):
     made, solved = np.array(made), np.array(solved, dtype=bool)
     unfinished = np.zeros_like(solved) if unfinished is None else np.array(unfinished, dtype=bool)
-    return Evaluation(made, solved, unfinished, k)
+    rows = zip(made.ravel().tolist(), solved.ravel().tolist(), unfinished.ravel().tolist(), strict=True)
+    return Evaluation.of([Standing(*row) for row in rows], made.shape[1], k)
+
+
+def outcomes(result):
+    """Every way in which the open episodes could have gone on."""
+    k = result.max_attempts
+    places = list(zip(*np.nonzero(result.open_QN), strict=True))
+    ends = [[(at, True) for at in range(result.made_QN[place] + 1, k + 1)] + [(k, False)] for place in places]
+    for chosen in itertools.product(*ends):
+        made, solved = result.made_QN.copy(), result.solved_QN.copy()
+        for place, (at, right) in zip(places, chosen, strict=True):
+            made[place], solved[place] = at, right
+        yield evaluation(made, solved, k=k)
 
 
 @st.composite
@@ -96,35 +108,78 @@ def test_a_case_by_hand():
     assert (found["questions"], found["episodes"]) == (2, 8)
 
 
-def test_open_episodes_count_with_the_attempts_they_made():
+def test_open_episodes_count_as_unsolved_and_their_doubt_is_shown():
     """One question: solved at 1; failed 1 and then a fault; nothing known; solved at 2."""
     result = evaluation([[1, 1, 0, 2]], [[1, 0, 0, 1]], [[0, 1, 1, 0]], k=2)
-    assert result.accuracy() == pytest.approx(1 / 3)
-    assert result.accuracy(2) == 1.0
-    assert result.correction_rate() == 1.0
-    assert result.pass_at(3)[0] == 1.0
-    assert math.isnan(result.pass_at(4)[0])
     found = summary(result, resamples=10)
-    assert found["episodes"] == 2
-    assert found["pass_at"]["4"] == {"value": None, "interval": None}
+    assert (found["episodes"], found["open"]) == (2, 2)
+    for metric, lower, upper, unknown in (
+        (found["unassisted"], 1 / 4, 2 / 4, 1),
+        (found["guided"]["2"], 2 / 4, 4 / 4, 2),
+        (found["correction_rate"]["2"], 1 / 3, 3 / 3, 2),
+        (found["pass_at"]["2"], pass_at_k(4, 1, 2), pass_at_k(4, 2, 2), 1),
+        (found["pass_at"]["4"], 1.0, 1.0, 1),
+    ):
+        assert (metric["value"], metric["lower"], metric["upper"], metric["open"]) == pytest.approx(
+            (lower, lower, upper, unknown)
+        )
+        low, high = metric["interval"]
+        assert low < lower
+        assert upper <= high
 
 
-def test_a_question_of_which_nothing_is_known_is_left_out():
-    result = evaluation([[0, 0], [1, 1]], [[0, 0], [1, 0]], [[1, 1], [0, 0]], k=1)
-    assert result.accuracy() == 0.5
-    assert estimate(shares(result.per_question()), resamples_of(2))["interval"] is None
+@given(evaluations())
+def test_lower_and_upper_are_the_least_and_the_most_of_all_outcomes(result):
+    assume(result.open <= 5)
+    every = list(outcomes(result))
+    for metric_of in (
+        lambda one: one.solved_within(1),
+        lambda one: one.solved_within(one.max_attempts),
+        lambda one: one.pass_at(2 if one.made_QN.shape[1] > 1 else 1),
+        lambda one: one.corrections(min(2, one.max_attempts)),
+    ):
+        found = metric_of(result)
+        values = [value(metric_of(one).lower) for one in every]
+        told = [one for one in values if math.isfinite(one)]
+        if not told:
+            assert math.isnan(value(found.lower))
+            continue
+        assert value(found.lower) == pytest.approx(min(told))
+        assert value(found.upper) == pytest.approx(max(told))
+        assert (found.open > 0) or value(found.lower) == value(found.upper)
+
+
+@pytest.mark.parametrize("failing", [0.0, 0.1, 0.3, 0.5, 1.0])
+def test_a_failing_teacher_never_raises_the_headline_and_the_truth_is_always_inside(failing):
+    """Half of the questions are right at once; guidance never helps: the truth is 0.5."""
+    rng = np.random.default_rng(3)
+    first = np.arange(400).reshape(100, 4) % 2 == 0
+    down = ~first & (rng.random(first.shape) < failing)
+    result = evaluation(np.where(first | down, 1, 2), first, down, k=2)
+    guided = summary(result, resamples=400)["guided"]["2"]
+    assert guided["value"] == guided["lower"] == 0.5
+    assert guided["upper"] == pytest.approx(0.5 + down.mean())
+    assert guided["open"] == down.sum()
+    low, high = guided["interval"]
+    assert low <= 0.5 <= guided["upper"] <= high
+
+
+def test_all_in_doubt_is_said_to_be_all_in_doubt():
+    found = summary(evaluation([[0, 0]], [[0, 0]], [[1, 1]], k=1), resamples=10)["unassisted"]
+    assert found == {"value": 0.0, "interval": [0.0, 1.0], "lower": 0.0, "upper": 1.0, "open": 2}
 
 
 def test_episodes_become_arrays():
     ends = [
         ((RIGHT,), StopReason.SOLVED),
         ((WRONG, RIGHT), StopReason.SOLVED),
-        ((WRONG,), StopReason.TEACHER_FAILED),
+        ((replace(WRONG, guidance=Guidance(fault=TeacherTimeout("late"))),), StopReason.TEACHER_FAILED),
         ((WRONG,), StopReason.CONTEXT_LIMIT),
     ]
     question = choice_question()
     episodes = [Episode(question, made, (0.0,) * len(made), stop) for made, stop in ends]
-    result = Evaluation.of(episodes, samples=2, max_attempts=2)
+    result = Evaluation.of_episodes(episodes, samples=2, max_attempts=2)
+    assert faults_of(episodes) == {"TeacherTimeout": 1}
     assert result.within(1).tolist() == [[1, 0], [0, 0]]
     assert np.array_equal(result.within(2), [[1, 1], [np.nan, 0]], equal_nan=True)
     assert result.select([1]).accuracy(2) == 0.0
@@ -134,6 +189,7 @@ def test_episodes_become_arrays():
 def test_invariants(result):
     found = summary(result, resamples=20)
     guided = [result.within(k) for k in range(1, result.max_attempts + 1)]
+    assert np.array_equal(divided(result.solved_within(1).lower), result.per_question(1)[0])
     for earlier, later in itertools.pairwise(guided):
         known = np.isfinite(later)
         assert (earlier[known] <= later[known]).all()
@@ -141,7 +197,8 @@ def test_invariants(result):
         assert metric["value"] is None or 0 <= metric["value"] <= 1
         if metric["interval"] is not None:
             low, high = metric["interval"]
-            assert 0 <= low <= high <= 1
+            assert 0 <= low <= metric["lower"] <= metric["upper"] <= high <= 1
+            assert low < high
     assert found["unassisted"]["value"] == pytest.approx(found["pass_at"]["1"]["value"])
 
 
@@ -170,37 +227,56 @@ def test_a_k_beyond_the_samples_is_refused():
         summary(evaluation([[1, 1]], [[1, 0]]), pass_k=[3])
 
 
-# -- intervals ---------------------------------------------------------------------------
+# -- replies -------------------------------------------------------------------------------
 
 
-def test_intervals_shrink_and_leave_unknown_questions_out():
-    rng = np.random.default_rng(0)
-    narrow, wide = rng.random(1000), rng.random(20)
-    (low, high), (wide_low, wide_high) = bootstrap_interval(narrow), bootstrap_interval(wide)
-    assert low < narrow.mean() < high
-    assert high - low < (wide_high - wide_low) / 3
-    gaps = np.concatenate([narrow, np.full(50, np.nan)])
-    assert bootstrap_interval(gaps) == pytest.approx((low, high), abs=0.01)
-    assert all(map(math.isnan, bootstrap_interval([math.nan, math.nan])))
+def test_replies_that_broke_off_or_are_empty_are_counted_where_it_is_known():
+    def attempt(text, finished):
+        return Attempt(text, Verdict(False, None, "no answer"), finished=finished)
+
+    question = choice_question()
+    episodes = [
+        Episode(question, (attempt("", False), attempt("B", True)), (0, 0), StopReason.OUT_OF_ATTEMPTS),
+        Episode(
+            question, (attempt(" \n", None), attempt("cut he", False)), (0, 0), StopReason.OUT_OF_ATTEMPTS
+        ),
+    ]
+    found = summary(Evaluation.of_episodes(episodes, 1, 2), resamples=10)
+    assert found["replies"]["cut"]["value"] == pytest.approx(2 / 3)
+    assert found["replies"]["empty"]["value"] == 2 / 4
+    cut, empty = warnings_of(found, {}, "--max-tokens 8")
+    assert "67% of the student's replies did not end by themselves" in cut
+    assert "--max-tokens 8" in cut
+    assert "50% of the student's replies are empty" in empty
+    silent = [
+        replace(one, attempts=tuple(replace(a, finished=None) for a in one.attempts)) for one in episodes
+    ]
+    assert summary(Evaluation.of_episodes(silent, 1, 2), resamples=10)["replies"]["cut"]["value"] is None
 
 
-def test_intervals_cover_as_often_as_they_say():
-    """95 % intervals of the mean over 60 questions of 4 samples, whose abilities differ."""
-    rng, covered = np.random.default_rng(1), 0
-    picks = resamples_of(60, 400)
-    for _ in range(300):
-        ability = rng.beta(0.6, 0.9, size=60)
-        values = rng.binomial(4, ability) / 4
-        low, high = interval(resampled(shares(values), picks))
-        covered += low <= 0.4 <= high
-    assert 0.90 <= covered / 300 <= 0.985
+def test_few_of_them_get_no_warning():
+    made = [Standing(1, True, False, cut=int(i < 2), told=1, empty=int(i < 2)) for i in range(20)]
+    assert warnings_of(summary(Evaluation.of(made, 1, 1), resamples=10), {}, "its limit") == []
 
 
-def test_blocks_of_a_large_bootstrap_change_nothing(monkeypatch):
-    values, picks = np.random.default_rng(0).random(50), resamples_of(50, 100)
-    whole = resampled(shares(values), picks)
-    monkeypatch.setattr("socratic_env.evaluation.statistics._AT_ONCE", 120)
-    assert resampled(shares(values), picks).tolist() == whole.tolist()
+def test_the_open_line_counts_kinds_of_faults():
+    faults = [TeacherTimeout("late"), TeacherUnavailable("gone"), TeacherUnavailable("gone")]
+    episodes = [
+        Episode(
+            choice_question(),
+            (replace(WRONG, guidance=Guidance(fault=f)),),
+            (0.0,),
+            StopReason.TEACHER_FAILED,
+        )
+        for f in faults
+    ]
+    found = summary(Evaluation.of_episodes(episodes, 1, 2), resamples=10)
+    (line,) = warnings_of(found, faults_of(episodes), "its limit")
+    assert line.startswith("3 of 3 episodes are open (2 TeacherUnavailable, 1 TeacherTimeout)")
+    assert "count as unsolved" in line
+
+
+# -- parts ---------------------------------------------------------------------------------
 
 
 def test_groups_keep_the_order_of_their_members():

@@ -254,6 +254,7 @@ def test_a_run_whose_log_was_removed_keeps_the_rest(finished, capsys, name):
         (["--algorithm", "sdpo"], ["algorithm is 'socratic', not 'sdpo'"]),
         (["--lora-rank", "4"], ["lora_rank is 0, not 4"]),
         (["--student", "tiny"], ["student is ", ", not 'tiny'"]),
+        (["--eval-seed", "7"], ["eval_seed is 0, not 7"]),
         (["--loss.clip-low", "0.1", "--seed", "3"], ["seed is 0, not 3", "loss.clip_low is 0.2, not 0.1"]),
         (["--eval-questions", "9"], ["eval_questions is 8, not 9"]),
         (["--preset", "smollm2"], ["preset is 'tiny', not 'smollm2'"]),

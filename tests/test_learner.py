@@ -187,7 +187,7 @@ def test_ratios_of_learner_and_sampler_are_counted_token_by_token(tiny_student, 
     weights = np.minimum(ratios, cap or math.inf)
     assert metrics["rollout_ratio_mean"] == pytest.approx(ratios.mean(), rel=1e-4)
     assert metrics["rollout_ratio_max"] == pytest.approx(3.0, rel=1e-4)
-    assert metrics["rollout_truncated"] == pytest.approx((weights < ratios).mean(), rel=1e-6)
+    assert metrics["rollout_capped"] == pytest.approx((weights < ratios).mean(), rel=1e-6)
     assert metrics["rollout_ess"] == pytest.approx(
         weights.sum() ** 2 / (weights**2).sum() / len(weights), rel=1e-4
     )

@@ -16,7 +16,7 @@ from agents.metrics import teacher_metrics, time_metrics
 from agents.reports import charts, report
 from agents.reports.panels import draw_all
 from agents.reports.report import samples, write_report
-from agents.reports.summary import by_part, changes, spent
+from agents.reports.summary import by_part, changes, spent, training_warnings, warnings
 from agents.runs.metric_table import METRICS, SECTIONS, declared, definition
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
@@ -198,8 +198,50 @@ def test_the_summary_adds_up_steps_and_evaluations(tmp_path):
 
 
 def test_a_single_attempt_has_no_guided_accuracy():
-    records = [{"way": way, "accuracy": {"1": [0.0, 1.0]}} for way in ("sampled", "greedy")]
+    known = {"1": [0.0, 1.0]}
+    records = [{"way": way, "accuracy": known, "accuracy_upper": known} for way in ("sampled", "greedy")]
     assert [row.name for row in changes(records)] == ["unassisted, sampled", "unassisted, greedy"]
+
+
+def test_open_episodes_widen_accuracy_and_its_change():
+    """Before: 0.5 of 40 questions. After: the same, and the other half is open."""
+    half, ones = [0.0, 1.0] * 20, [1.0] * 40
+    records = [
+        {"way": way, "accuracy": {"1": half}, "accuracy_upper": {"1": upper}}
+        for upper in (half, ones)
+        for way in ("sampled", "greedy")
+    ]
+    row = changes(records)[0]
+    assert (row.before.mean, row.before.upper) == (0.5, 0.5)
+    assert (row.after.mean, row.after.upper, row.after.high) == (0.5, 1.0, 1.0)
+    assert row.after.low < 0.5
+    assert (row.change.mean, row.change.upper) == (0.0, 0.5)
+    assert row.change.low < 0
+    assert row.change.high > 0.5
+
+
+def test_no_change_at_all_is_not_certain():
+    known = {"1": [0.0, 1.0] * 20}
+    records = [{"way": "sampled", "accuracy": known, "accuracy_upper": known}] * 2
+    (row,) = changes(records)
+    assert row.change.low < row.change.mean == 0 < row.change.high
+
+
+def test_what_cannot_be_trusted_is_said_at_the_top_of_the_report(tmp_path):
+    folder = made_run(tmp_path / "run", 2)
+    path = folder / "evaluations.jsonl"
+    records = read_lines(path)
+    records[-2]["warnings"] = ["3 of 64 episodes are open (3 TeacherTimeout): <nobody> knows"]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    said = warnings(records)
+    assert said == [f"held-out at step 2, {records[-2]['way']}: {records[-2]['warnings'][0]}"]
+    steps = [{"open": 2.0, "attempts": 10.0, "replies_cut": 0.3, "replies_empty": 0.0},
+             {"open": 0.0, "attempts": 30.0, "replies_cut": 0.1, "replies_empty": None}]  # fmt: skip
+    left, cut = training_warnings(steps)
+    assert "left 2 episodes open, in 1 of 2 steps" in left
+    assert "15% of the student's replies did not end by themselves" in cut
+    page = write_report(folder).read_text()
+    assert page.index(escape(said[0])) < page.index("held-out accuracy")
 
 
 def test_the_parts_are_shown_beside_blind_rules(tmp_path):

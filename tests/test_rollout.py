@@ -9,17 +9,19 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
-from support.scripted import choice_question
+from support.scripted import Coach, choice_question
 
 import socratic_env  # noqa: F401
 from agents.learning.samples import Completion, Sampling
+from agents.metrics import batch_metrics
 from agents.rollout import rollout
 from agents.runs.evaluator import batch_evaluation, evaluation_metrics
-from agents.runs.metric_table import definition
+from agents.runs.metric_table import BOUNDS, definition
 from agents.trainer import batch_of_questions
-from socratic_env.errors import StudentError
+from socratic_env.errors import StudentError, TeacherFaultWarning
+from socratic_env.evaluation.intervals import value
 from socratic_env.evaluation.results import result_of
-from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.evaluation.statistics import Evaluation, Standing, faults_of
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.teachers.rule_teacher import RuleTeacher
@@ -242,16 +244,43 @@ def test_evaluation_counts_unassisted_and_guided(env, tiny_student):
     assert result.correction_rate() == 1.0
 
 
+def test_training_and_evaluation_count_open_episodes_alike(tiny_student):
+    """Half of the questions lose their teacher; the others are solved at the second attempt."""
+    _, tokenizer, _ = tiny_student
+    coach = Coach(faults=lambda question, attempt: question.endswith(("0", "2", "4", "6", "8")))
+    env = gym.make_vec("SocraticSciKnow-v0", num_envs=16, rollouts_per_question=2, questions="concepts",
+                       teacher=coach, max_attempts=2)  # fmt: skip
+    policy = Scripted(env, tokenizer, lambda question, attempt: attempt == 1)
+    with pytest.warns(TeacherFaultWarning):
+        batch = rollout(env, policy, Chat(tokenizer), Sampling(), 0)
+    metrics, result = batch_metrics(batch), batch_evaluation(env, batch)
+    assert 0 < metrics["open"] < 16
+    assert metrics["open"] == result.open == sum(faults_of(batch.episodes).values())
+    for name, found in (
+        ("unassisted", result.solved_within(1)),
+        ("guided", result.solved_within(2)),
+        ("correction_rate", result.corrections(2)),
+    ):
+        assert metrics[name] == pytest.approx(value(found.lower))
+        assert metrics.get(f"{name}_upper", metrics[name]) == pytest.approx(value(found.upper))
+    assert metrics["guided"] == 1 - metrics["open"] / 16
+    assert metrics["guided_upper"] == 1.0
+    assert "unassisted_upper" not in metrics
+    env.close()
+
+
 def test_every_metric_of_an_evaluation_has_a_definition_and_an_interval():
     rng = np.random.default_rng(0)
     made = rng.integers(1, 5, size=(12, 4))
-    result = Evaluation(np.minimum(made, 4), made < 4, np.zeros((12, 4), bool), 4)
+    standings = [Standing(min(at, 4), at < 4, open=False, told=at) for at in made.ravel().tolist()]
+    result = Evaluation.of(standings, 4, 4)
     asked = [replace(choice_question(f"q{i}"), domain=("physics", "biology")[i % 2]) for i in range(12)]
     found = evaluation_metrics("sampled", result_of(result, asked, asked))
-    for name, value in found.items():
-        if not name.endswith(("_low", "_high")):
+    for name, number in found.items():
+        if not name.endswith(BOUNDS):
             assert definition(name)
-            assert found[f"{name}_low"] <= value <= found[f"{name}_high"]
+        if not name.endswith((*BOUNDS, "_open")):
+            assert found[f"{name}_low"] <= number <= found[f"{name}_high"]
     assert found["sampled_unassisted"] == result.accuracy(1)
     assert found["sampled_within_3"] == result.accuracy(3)
     assert found["sampled_guided"] == result.accuracy(4)

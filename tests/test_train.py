@@ -255,7 +255,7 @@ def test_published_rows_with_a_served_teacher(published, tmp_path, teacher_serve
     assert run(tmp_path / "run", *options) == 0
     steps, _ = finished_run(tmp_path / "run")
     assert sum(m["teacher_calls"] for m in steps) > 0
-    assert all(m["teacher_failed"] == 0 for m in steps)
+    assert all(m["open"] == 0 for m in steps)
     episodes = read_lines(tmp_path / "run" / "episodes.jsonl")
     assert all(e["domain"] == "physics" for e in episodes)
     guided = [a for e in episodes for a in e["attempts"] if a["guidance"]]

@@ -316,6 +316,6 @@ def _sampling_metrics(rows: Rows, cap: float | None) -> dict[str, float]:
         "rollout_mismatch": float((rows.logps_old_N - rows.logps_rollout_N).abs().mean()),
         "rollout_ratio_mean": float(ratios.mean()),
         "rollout_ratio_max": float(ratios.max()),
-        "rollout_truncated": float((ratios > clip).float().mean()),
+        "rollout_capped": float((ratios > clip).float().mean()),
         "rollout_ess": float(sample_size / len(weights)),
     }

@@ -18,7 +18,7 @@ import tyro
 from agents.config import TrainConfig
 from agents.reports import charts
 from agents.reports.panels import draw_all
-from agents.reports.summary import by_part, changes, spent
+from agents.reports.summary import by_part, changes, spent, training_warnings, warnings
 from agents.runs.presets import PRESETS
 from socratic_env.errors import SocraticError
 from socratic_env.records.run_folder import (
@@ -64,6 +64,7 @@ def write_report(folder: Path) -> Path:
         steps=train[-1]["step"] if train else 0,
         skipped=sum(bool(m["skipped"]) for m in train),
         accuracy=changes(held_out),
+        warnings=[*warnings(held_out), *training_warnings(train)],
         headings=headings,
         parts=parts,
         evaluated=evaluations[-1]["step"] if evaluations else 0,

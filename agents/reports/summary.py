@@ -9,19 +9,32 @@ from typing import Any
 import numpy as np
 
 from socratic_env.evaluation import html as pages
+from socratic_env.evaluation.intervals import (
+    Counted,
+    Picks,
+    compared,
+    estimate,
+    means,
+    resamples_of,
+    value,
+)
 from socratic_env.evaluation.results import blind_cells, parts_of
-from socratic_env.evaluation.statistics import bootstrap_interval, shares, value
+from socratic_env.evaluation.warnings import reply_lines
 
 Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over questions with its 95 % bootstrap interval."""
+    """A mean over questions with its 95 % interval.
+
+    mean: with open episodes as unsolved. upper: with them as solved (the same, if there are none).
+    """
 
     mean: float
     low: float
     high: float
+    upper: float
 
 
 @dataclass(frozen=True)
@@ -50,16 +63,16 @@ def changes(evaluations: Records) -> list[Change]:
     """Accuracy before and after, from the records of `evaluations.jsonl` (none: empty)."""
     if not evaluations:
         return []
-    by_way = {way: [r["accuracy"] for r in evaluations if r["way"] == way] for way in ("sampled", "greedy")}
-    most = max(by_way["sampled"][0], key=int)
+    by_way = {way: [r for r in evaluations if r["way"] == way] for way in ("sampled", "greedy")}
+    most = max(by_way["sampled"][0]["accuracy"], key=int)
     rows = [("unassisted, sampled", "sampled", "1"), ("unassisted, greedy", "greedy", "1")]
     if most != "1":  # else the same as unassisted
         rows.append((f"guided, {most} attempts", "sampled", most))
     found = []
     for name, way, attempts in rows:
         if by_way[way]:
-            before, after = (np.array(by_way[way][i][attempts], dtype=float) for i in (0, -1))
-            found.append(Change(name, estimate(before), estimate(after), estimate(after - before)))
+            before, after = (_counted(by_way[way][i], attempts) for i in (0, -1))
+            found.append(_change(name, before, after))
     return found
 
 
@@ -83,9 +96,58 @@ def by_part(evaluations: Records) -> tuple[list[str], list[list[str]]]:
     return ["", "questions", *columns, "best blind rule", "chance"], rows
 
 
-def estimate(values_Q: np.ndarray) -> Estimate:
-    """The mean of one value for each question (nan: not known), with its interval."""
-    return Estimate(value(shares(values_Q)), *bootstrap_interval(values_Q))
+def warnings(evaluations: Records) -> list[str]:
+    """What must be said aloud of the first and of the last evaluation."""
+    steps = {record["step"] for record in (*evaluations[:1], *evaluations[-1:])}
+    return [
+        f"held-out at step {record['step']}, {record['way']}: {line}"
+        for record in evaluations
+        if record["step"] in steps
+        for line in record["warnings"]
+    ]
+
+
+def training_warnings(train: Records) -> list[str]:
+    """The same of all training steps together."""
+    lines, open_ = [], sum(record["open"] for record in train)
+    if open_:
+        steps = sum(bool(record["open"]) for record in train)
+        lines.append(
+            f"training: faults of the teacher left {open_:.0f} episodes open, in {steps} of {len(train)} "
+            "steps; they count as unsolved"
+        )
+    made = sum(record["attempts"] for record in train) or 1.0
+    shares = {
+        name: {
+            "value": sum((record[f"replies_{name}"] or 0.0) * record["attempts"] for record in train) / made
+        }
+        for name in ("cut", "empty")
+    }
+    return lines + [f"training: {line}" for line in reply_lines(shares, "max_response_tokens")]
+
+
+def _counted(record: Mapping[str, Any], attempts: str) -> Counted:
+    least, most = (np.array(record[name][attempts], dtype=float) for name in ("accuracy", "accuracy_upper"))
+    return Counted(means(least), means(most), int((most > least).sum()))
+
+
+def _change(name: str, before: Counted, after: Counted) -> Change:
+    picks = resamples_of(len(before.lower[0]))
+    change = compared(after, before, picks)
+    low, high = change["difference_interval"]
+    most = value(after.upper) - value(before.lower)
+    return Change(
+        name,
+        _estimate(before, picks),
+        _estimate(after, picks),
+        Estimate(change["difference"], low, high, most),
+    )
+
+
+def _estimate(metric: Counted, picks_RQ: Picks) -> Estimate:
+    found = estimate(metric, picks_RQ)
+    low, high = found["interval"]
+    return Estimate(found["value"], low, high, found["upper"])
 
 
 def spent(metrics: Records) -> Spent:

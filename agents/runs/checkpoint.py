@@ -32,7 +32,7 @@ def save_checkpoint(
 
     Raises CheckpointError if it cannot be written (a full disk); earlier ones then stay.
     """
-    place = folder / f"step-{step:06d}"
+    place = folder / checkpoint_name(step)
     weights: dict[str, torch.Tensor] | None = None
     state: dict[str, Any] = {"step": step}
     if learner is not None:
@@ -46,6 +46,11 @@ def save_checkpoint(
         if other != place and _FOLDER.match(other.name):
             shutil.rmtree(other, ignore_errors=True)
     return place
+
+
+def checkpoint_name(step: int) -> str:
+    """The name of a step's folder."""
+    return f"step-{step:06d}"
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:

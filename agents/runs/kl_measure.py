@@ -17,8 +17,8 @@ from agents.policies.transformers_policy import TransformersPolicy
 from agents.rollout import check_prompts_fit, rollout
 from agents.runs.assembly import load_student
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation.intervals import Counted, estimate, resamples_of
 from socratic_env.evaluation.runner import evaluation_questions
-from socratic_env.evaluation.statistics import estimate, resamples_of
 from socratic_env.models.chat import Chat
 from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
@@ -60,7 +60,10 @@ def measure(options: KLMeasure) -> dict[str, Any]:
     np.add.at(tops_Q3, groups, sums_B3)
     np.add.at(bottoms_Q, groups, lengths_B)
     picks = resamples_of(len(asked), seed=options.seed)
-    distances = {name: estimate((tops_Q3[:, i], bottoms_Q), picks) for i, name in enumerate(NAMES)}
+    distances = {
+        name: estimate(Counted.known((tops_Q3[:, i], bottoms_Q), share=False), picks)
+        for i, name in enumerate(NAMES)
+    }
     folders = {"student": str(options.student), "teacher": str(options.teacher)}
     settings = {**asdict(options), **folders, "number": len(asked)}
     return {**settings, **distances, "answers": len(batch.samples), "tokens": int(lengths_B.sum())}

@@ -16,8 +16,8 @@ from agents.config import TrainConfig
 from agents.learning.samples import RolloutBatch
 from agents.runs.metric_table import METRICS as DECLARED
 from socratic_env.errors import SocraticError
+from socratic_env.evaluation.intervals import number as _number
 from socratic_env.evaluation.statistics import Evaluation
-from socratic_env.evaluation.statistics import number as _number
 from socratic_env.records.episodes import episode_record
 from socratic_env.records.run_folder import (
     CONFIG,
@@ -87,11 +87,16 @@ class RunLog:
             self._write(self._episodes, {"step": step, "row": row, **record})
 
     def evaluation(self, step: int, way: str, result: Evaluation, found: Mapping[str, Any]) -> None:
-        """The accuracy of every held-out question, by attempts allowed (null: no episode is known), and
-        what was found in all: `socratic_env.evaluation.results.result_of`, as in `socratic eval`."""
+        """The accuracy of every held-out question, by attempts allowed, open episodes as unsolved and (upper)
+        as solved, and what was found in all: `socratic_env.evaluation.results.result_of`, as in
+        `socratic eval`."""
         attempts = range(1, result.max_attempts + 1)
-        accuracy = {str(k): [_number(x) for x in result.per_question(k).tolist()] for k in attempts}
-        self._write(self._evaluations, {"step": step, "way": way, "accuracy": accuracy, **found})
+        both = {str(k): [values.tolist() for values in result.per_question(k)] for k in attempts}
+        accuracy, upper = ({k: values[i] for k, values in both.items()} for i in (0, 1))
+        self._write(
+            self._evaluations,
+            {"step": step, "way": way, "accuracy": accuracy, "accuracy_upper": upper, **found},
+        )
 
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
         """The samples of a batch that could not be learnt from, as JSON lines; the file."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Metric:
     """name: as it is logged; `*` stands for a number or a word, such as 2 or "physics". A metric with an
-        interval has `<name>_low` and `<name>_high` beside it (95 % bootstrap over questions).
+        interval has `<name>_low` and `<name>_high` beside it (95 %, over questions), and `<name>_upper` where
+        episodes are open: what it would be with all of them solved.
     line: its name in the chart; `*` as in the name.
     meaning: what it is, one sentence.
     """
@@ -41,6 +42,7 @@ class Panel:
     zeros: bool = True
 
 
+BOUNDS = ("_low", "_high", "_upper")
 FREE = (None, None)
 SHARE = (0.0, 1.0)
 
@@ -48,8 +50,8 @@ SHARE = (0.0, 1.0)
 _ACCURACY = (
     Panel("Held-out accuracy", "share", (
         Metric("sampled_unassisted", "unassisted, sampled",
-               "Share of sampled episodes whose first attempt is right (avg@n); one that was cut before it "
-               "is wrong."),
+               "Share of sampled episodes whose first attempt is right (avg@n); one that was stopped before "
+               "it is wrong."),
         Metric("sampled_guided", "guided, sampled",
                "Share of sampled episodes that are solved within all attempts."),
         Metric("greedy_unassisted", "unassisted, greedy", "Share of greedy first attempts that are right."),
@@ -57,9 +59,13 @@ _ACCURACY = (
                "Share of greedy episodes that are solved within all attempts."),
     ), "eval"),
     Panel("Training accuracy", "share", (
-        Metric("unassisted", "unassisted", "Share of the first attempts made that are right."),
-        Metric("guided", "guided", "Share of episodes that are solved within all attempts."),
-        Metric("correction_rate", "correction rate", "Share of second attempts that are right."),
+        Metric("unassisted", "unassisted",
+               "Share of episodes whose first attempt is right; one that was stopped before it is wrong."),
+        Metric("guided", "guided",
+               "Share of episodes that are solved within all attempts; open ones count as unsolved."),
+        Metric("correction_rate", "correction rate",
+               "Share of the episodes that come to a second attempt that solve it there; those left open "
+               "before it count as failed."),
     )),
     Panel("Correction rate, held-out", "share", (
         Metric("sampled_correction_rate", "sampled", "Share of sampled second attempts that are right."),
@@ -171,6 +177,28 @@ _SAMPLING = (
         Metric("response_length_mean", "mean", "Mean length of a response, in tokens."),
         Metric("response_length_max", "longest", "Length of the longest response, in tokens."),
     )),
+    Panel("Replies that broke off", "share of replies", (
+        Metric("replies_cut", "cut",
+               "Share of the student's replies that did not end by themselves: they were cut at "
+               "max_response_tokens."),
+        Metric("replies_empty", "empty", "Share of the student's replies without a word."),
+    ), limits=SHARE),
+    Panel("Replies that broke off, held-out", "share of replies", (
+        Metric("sampled_replies_cut", "cut, sampled",
+               "Share of the replies in sampled episodes that were cut at max_response_tokens."),
+        Metric("greedy_replies_cut", "cut, greedy",
+               "Share of the replies in greedy episodes that were cut at max_response_tokens."),
+        Metric("sampled_replies_empty", "empty, sampled",
+               "Share of the replies in sampled episodes without a word."),
+        Metric("greedy_replies_empty", "empty, greedy",
+               "Share of the replies in greedy episodes without a word."),
+    ), "eval", SHARE),
+    Panel("Open episodes, held-out", "episodes", (
+        Metric("sampled_open", "sampled",
+               "Sampled episodes that a fault of the teacher ended: they count as unsolved."),
+        Metric("greedy_open", "greedy",
+               "Greedy episodes that a fault of the teacher ended: they count as unsolved."),
+    ), "eval", zeros=False),
     Panel("Attempts of a step", "attempts", (Metric("attempts", "made", "Attempts made."),)),
     Panel("Sampler against learner", "nats per token", (
         Metric("rollout_mismatch", "mismatch",
@@ -184,7 +212,7 @@ _SAMPLING = (
                "Largest exp(logp_old - logp_rollout), learner over sampler, of a response token."),
     )),
     Panel("Ratios above the cap", "share of tokens", (
-        Metric("rollout_truncated", "truncated",
+        Metric("rollout_capped", "capped",
                "Share of response tokens whose exp(logp_old - logp_rollout) is above the cap "
                "loss.rollout_is_clip."),
     )),
@@ -234,9 +262,11 @@ _TEACHER = (
     ), zeros=False),
     Panel("Faults of a step", "count", (
         Metric("teacher_faults", "calls", "Calls of the teacher that ended in a fault."),
-        Metric("teacher_failed", "episodes ended by them", "Episodes cut by a teacher's failure."),
-        Metric("truncated", "episodes cut in all",
-               "Episodes cut by a teacher's failure or by the context limit."),
+        Metric("open", "episodes left open by them",
+               "Episodes that a fault of the teacher ended: whether they would have been solved is unknown."),
+        Metric("episodes_stopped", "episodes stopped in all",
+               "Episodes stopped before they were solved or out of attempts: the open ones, and those that "
+               "met the context limit."),
     )),
     Panel("Leaks", "share of texts", (
         Metric("leaked", "with a leak",
@@ -260,7 +290,7 @@ METRICS = tuple(metric for panels in SECTIONS.values() for panel in panels for m
 def declared(logged: str) -> tuple[Metric, str] | None:
     """The metric of a logged name, and what `*` stands for in it ("" without one); None: it is not declared,
     or is the bound of an interval."""
-    if logged.endswith(("_low", "_high")):
+    if logged.endswith(BOUNDS):
         return None
     exact = next((metric for metric in METRICS if metric.name == logged), None)
     if exact is not None:

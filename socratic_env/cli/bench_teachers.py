@@ -17,7 +17,7 @@ from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError, TeacherError, check_count
 from socratic_env.evaluation.comparison import Prices, Run, draw_questions, report, run_variant
 from socratic_env.evaluation.comparison_page import need_matplotlib, page, paired
-from socratic_env.evaluation.html import shares
+from socratic_env.evaluation.html import BRACKETS, shares
 from socratic_env.plugins import spec_of
 from socratic_env.protocols import TeachingProtocol, protocol, protocols
 from socratic_env.questions import load_questions
@@ -28,7 +28,10 @@ from socratic_env.types import Question
 
 @dataclass(frozen=True)
 class BenchTeachers:
-    """Run the same questions and seeds through several variants, one for each protocol, and compare them."""
+    """Run the same questions and seeds through several variants, one for each protocol, and compare them.
+
+    Exit status 1 means that faults of the teacher have left some episodes open.
+    """
 
     variants: tuple[str, ...] = ()
     """Their protocols: names, or paths of files (.md); none given: all names."""
@@ -114,7 +117,10 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(result, indent=1, allow_nan=False))
     else:
         _show(result, Console())
-    return 0
+    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in result["warnings"]:
+        told.print(f"WARNING: {line}", markup=False, style="bold red")
+    return 1 if any(variant["open"]["episodes"] for variant in result["variants"]) else 0
 
 
 def _variants(options: BenchTeachers) -> list[TeachingProtocol]:
@@ -177,14 +183,9 @@ def _show(result: dict[str, Any], console: Console) -> None:
         if variant["indistinguishable_from"]:
             others = ", ".join(variant["indistinguishable_from"])
             console.print(f"this teacher cannot tell {variant['name']} from {others}", highlight=False)
-        if variant["teacher_failures"]:
-            line = (
-                f"{variant['name']}: {variant['teacher_failures']} episodes ended by a fault of the teacher"
-            )
-            console.print(line, highlight=False)
     console.print(
-        f"{result['questions']} questions x {result['rollouts']} rollouts; brackets: 95 % bootstrap "
-        "intervals over questions, differences paired",
+        f"{result['questions']} questions x {result['rollouts']} rollouts. {BRACKETS} "
+        "Differences are paired.",
         highlight=False,
     )
 

@@ -21,8 +21,9 @@ from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import ConfigurationError, SocraticError, unknown
-from socratic_env.evaluation.folder import EvaluationFolder
-from socratic_env.evaluation.html import shares
+from socratic_env.evaluation.folder import EvaluationFolder, Fault
+from socratic_env.evaluation.html import BRACKETS, shares
+from socratic_env.evaluation.intervals import RESAMPLES
 from socratic_env.evaluation.results import blind_cells, metrics_of, page, parts_of, result_of
 from socratic_env.evaluation.runner import (
     evaluation_questions,
@@ -30,14 +31,15 @@ from socratic_env.evaluation.runner import (
     run_episodes,
     stored_evaluation,
 )
-from socratic_env.evaluation.statistics import RESAMPLES
+from socratic_env.evaluation.statistics import NOT_PLAYED
+from socratic_env.evaluation.warnings import warnings_of
 from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
 from socratic_env.questions.audit.findings import KINDS
 from socratic_env.questions.exclusion import ids_with
 from socratic_env.students import Student, student_from_spec
 from socratic_env.students.scripted_student import Habits
-from socratic_env.types import Question, StopReason
+from socratic_env.types import Question
 
 RESULT, REPORT = "result.json", "report.html"
 _PAPER = 200
@@ -129,13 +131,18 @@ def main(arguments: list[str]) -> int:
         try:
             failed = _play(options, asked, interaction, student, folder)
             evaluation = stored_evaluation(folder, asked, options.samples, options.max_attempts)
-            faults = Counter(record["fault"] for record in folder.faulted.values())
-            unheard = sum(standing == (0, StopReason.CONTEXT_LIMIT) for standing in folder.standings.values())
+            left_open = list(folder.faulted.values())
+            unheard = sum(not one.made and not one.open for one in folder.standings.values())
         finally:
             folder.close()
     finally:
         run(student.close())
         interaction.close()
+    faults = Counter(record["fault"] for record in left_open)
+    found = result_of(evaluation, asked, known, options.pass_k or None, options.resamples, options.seed)
+    left = evaluation.open
+    why = Counter(record["fault_kind"] for record in left_open)
+    why += Counter({NOT_PLAYED: left - len(left_open)})
     result = {
         "student": name_of(student_spec),
         "teacher": name_of(teacher_spec),
@@ -144,7 +151,9 @@ def main(arguments: list[str]) -> int:
         "episodes_wanted": len(asked) * options.samples,
         "no_attempt": unheard,
         "faults": [{"fault": fault, "episodes": count} for fault, count in faults.most_common()],
-        **result_of(evaluation, asked, known, options.pass_k or None, options.resamples, options.seed),
+        "open": {"episodes": left, "why": dict(why)},
+        "warnings": warnings_of(found["all"], why, f"--max-tokens {options.max_tokens}"),
+        **found,
     }
     try:
         (out / RESULT).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -156,7 +165,8 @@ def main(arguments: list[str]) -> int:
     else:
         _show(result, Console())
     told.print(f"report: {(out / REPORT).resolve()}")
-    left = result["episodes_wanted"] - result["all"]["episodes"]
+    for line in result["warnings"]:
+        told.print(f"WARNING: {line}", markup=False, style="bold red")
     if unheard:
         told.print(
             f"{unheard} episodes ended before a first attempt: their prompt, with --max-tokens "
@@ -252,7 +262,7 @@ def _play(
     with progress_bar() as progress:
         bar = progress.add_task("episodes", total=total, completed=total - len(left))
 
-        def on_end(dialogue: Dialogue, fault: str | None) -> None:
+        def on_end(dialogue: Dialogue, fault: Fault | None) -> None:
             folder.write(dialogue, fault)
             progress.advance(bar, fault is None)
 
@@ -279,8 +289,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
         by_part.add_row(name, *cells, *blind_cells(part, 2))
     console.print(whole, "", by_part, highlight=False)
     console.print(
-        f"\n{result['all']['questions']} questions x {result['samples']} samples; brackets: 95 % bootstrap "
-        "intervals over questions",
+        f"\n{result['all']['questions']} questions x {result['samples']} samples. {BRACKETS}",
         highlight=False,
     )
 

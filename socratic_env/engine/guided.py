@@ -56,7 +56,7 @@ class GuidedInteraction(Interaction):
         goes_on = {"truncate": "its episode ends", "retry_prompt": "its episode goes on with a fixed text"}
         warnings.warn(
             f"the teacher gave no guidance: {fault}; {goes_on[self.on_teacher_failure]}. Later faults get "
-            "no warning; see info['teacher_fault']",
+            "no warning; environments tell each in info['teacher_fault']",
             TeacherFaultWarning,
             stacklevel=1,
         )

@@ -42,9 +42,9 @@ class Interaction:
         """A new dialogue on a question."""
         return rules_of.open_dialogue(question, rollout)
 
-    def answer(self, dialogue: Dialogue, text: str) -> Dialogue:
-        """The student's reply, verified."""
-        return rules_of.answer(dialogue, text, self.rules)
+    def answer(self, dialogue: Dialogue, text: str, finished: bool | None = None) -> Dialogue:
+        """The student's reply, verified; `finished` as of Attempt."""
+        return rules_of.answer(dialogue, text, self.rules, finished)
 
     def request(self, dialogue: Dialogue, again: bool = False) -> TeacherRequest:
         """What a teacher is asked on a dialogue that awaits guidance; `again` after a leak."""

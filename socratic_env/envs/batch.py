@@ -68,9 +68,9 @@ class SocraticBatch:
             raise ConfigurationError(f"row {row!r} is none of the rows 0..{len(self._rows) - 1}")
         return self._rows[row]
 
-    def answer(self, row: int, text: str) -> None:
-        """The first half of a step: the reply of a row, verified and counted."""
-        dialogue = self.interaction.answer(self.dialogue(row), text)
+    def answer(self, row: int, text: str, finished: bool | None = None) -> None:
+        """The first half of a step: the reply of a row, verified and counted; `finished` as of Attempt."""
+        dialogue = self.interaction.answer(self.dialogue(row), text, finished)
         self._rows[row] = dialogue
         self.tracker.record(len(dialogue.attempts), dialogue.attempts[-1].verdict.correct)
         self._close_if_cut(dialogue)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.utils import seeding
-from numpy.typing import NDArray
 
 from socratic_env.dialogue import Dialogue, messages
 from socratic_env.engine.arguments import EnvArguments
@@ -19,21 +17,23 @@ from socratic_env.engine.background import TEACHERS, await_on
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.errors import ConfigurationError, StudentContextError, TeacherUnusable, check_seed
-from socratic_env.evaluation.statistics import (
+from socratic_env.evaluation.intervals import (
     RESAMPLES,
-    Ratio,
+    Counted,
+    Picks,
+    compared,
     estimate,
-    interval,
     number,
-    resampled,
     resamples_of,
     value,
 )
+from socratic_env.evaluation.statistics import Evaluation, faults_of
+from socratic_env.evaluation.warnings import warnings_of
 from socratic_env.protocols import TeachingProtocol
 from socratic_env.questions import QuestionSet
-from socratic_env.students import Student, StudentRequest
+from socratic_env.students import Student, StudentReply, StudentRequest, reply_of
 from socratic_env.teachers import TeacherSpec
-from socratic_env.types import Episode, Question, StopReason, Usage
+from socratic_env.types import Episode, Question, Usage
 
 _MOST_DRAWS = 100
 
@@ -111,11 +111,11 @@ async def run_variant(
                 StudentRequest(rows[row], row % rollouts, messages(batch.dialogue(row))) for row in active
             ]
             replies = await asyncio.gather(*(_answer(student, request) for request in asked))
-            for row, text in zip(active, replies, strict=True):
-                if text is None:
+            for row, reply in zip(active, replies, strict=True):
+                if reply is None:
                     batch.cut(row)
                 else:
-                    batch.answer(row, text)
+                    batch.answer(row, reply.text, reply.finished)
             call = time.perf_counter()
             await batch.advise(active)
             waited += time.perf_counter() - call
@@ -132,13 +132,13 @@ async def run_variant(
     return Run(protocol, episodes, rollouts, interaction.usage["teacher"], spent, seconds, waited)
 
 
-async def _answer(student: Student, request: StudentRequest) -> str | None:
+async def _answer(student: Student, request: StudentRequest) -> StudentReply | None:
     """A reply; None for a dialogue that leaves the student no room for one."""
     try:
-        (text,) = await student.answer([request])
+        (said,) = await student.answer([request])
     except StudentContextError:
         return None
-    return text
+    return reply_of(said)
 
 
 def _check_usable(dialogues: Iterable[Dialogue]) -> None:
@@ -153,44 +153,38 @@ def _numbers(usage: Usage) -> tuple[Any, ...]:
     return tuple(getattr(usage, name) for name in Usage.__dataclass_fields__)
 
 
-def ratios(run: Run, max_attempts: int) -> dict[str, Ratio]:
-    """Every metric of a run as sums by question.
-
-    Episodes that a teacher's fault ended count for the first attempt only.
-    """
-    names = ["first_attempt_accuracy", *(f"correction_rate_{k}" for k in range(2, max_attempts + 1))]
-    names += ["guided_accuracy", "leakage_rate", "shown_leakage_rate", "guidance_chars"]
+def counted(run: Run, max_attempts: int) -> dict[str, Counted]:
+    """Every metric of a run; episodes that a teacher's fault ended are open."""
+    result = Evaluation.of_episodes(run.episodes, run.rollouts, max_attempts)
+    rates = {f"correction_rate_{k}": result.corrections(k) for k in range(2, max_attempts + 1)}
+    names = ("leakage_rate", "shown_leakage_rate", "guidance_chars")
     sums = {name: np.zeros((2, len(run.episodes) // run.rollouts)) for name in names}
     for row, episode in enumerate(run.episodes):
-        place = row // run.rollouts
-
-        def add(name: str, value: float, place: int = place) -> None:
-            sums[name][:, place] += (value, 1.0)
-
-        add(names[0], bool(episode.attempts) and episode.attempts[0].verdict.correct)
-        for k, attempt in enumerate(episode.attempts[1:], 2):
-            add(f"correction_rate_{k}", attempt.verdict.correct)
-        if episode.stop is not StopReason.TEACHER_FAILED:
-            add("guided_accuracy", episode.stop is StopReason.SOLVED)
         for attempt in episode.attempts:
-            if attempt.guidance is not None and attempt.guidance.fault is None:
-                add("leakage_rate", bool(attempt.guidance.leaks))
-                add("shown_leakage_rate", bool(attempt.guidance.leaks) and not attempt.guidance.blocked)
-                add("guidance_chars", len(attempt.guidance.text))
-    return {name: (both[0], both[1]) for name, both in sums.items()}
-
-
-def bootstrap(ratio: Ratio, base: Ratio, picks_RQ: NDArray[np.int_]) -> dict[str, Any]:
-    """Value, interval, difference to a baseline and its paired interval (questions resampled together).
-
-    A value is None where nothing was counted, such as a correction rate without a second attempt.
-    """
-    low, high = interval(resampled(ratio, picks_RQ) - resampled(base, picks_RQ))
-    return {
-        **estimate(ratio, picks_RQ),
-        "difference": number(value(ratio) - value(base)),
-        "difference_interval": None if math.isnan(low) else [low, high],
+            given = attempt.guidance
+            if given is not None and given.fault is None:
+                values = bool(given.leaks), bool(given.leaks) and not given.blocked, len(given.text)
+                for name, found in zip(names, values, strict=True):
+                    sums[name][:, row // run.rollouts] += (found, 1.0)
+    texts = {
+        name: Counted.known((both[0], both[1]), share=name != "guidance_chars") for name, both in sums.items()
     }
+    return {
+        "first_attempt_accuracy": result.solved_within(1),
+        **rates,
+        "guided_accuracy": result.solved_within(max_attempts),
+        **texts,
+        **{f"replies_{name}": found for name, found in result.replies().items()},
+    }
+
+
+def against(metric: Counted, base: Counted, picks_RQ: Picks) -> dict[str, Any]:
+    """Value and interval of a metric, its difference to a baseline and that one's paired interval (questions
+    resampled together), for JSON; to itself it has none in doubt."""
+    difference: dict[str, Any] = {"difference": 0.0, "difference_interval": [0.0, 0.0]}
+    if metric is not base or number(value(metric.lower)) is None:
+        difference = compared(metric, base, picks_RQ)
+    return {**estimate(metric, picks_RQ), **difference}
 
 
 def report(
@@ -203,11 +197,11 @@ def report(
 ) -> dict[str, Any]:
     """{"baseline", "questions", .., "variants": [{"name", "metrics", ..}]}, plain data for JSON."""
     prices = prices or Prices()
-    counted: Mapping[str, dict[str, Ratio]] = {run.protocol.name: ratios(run, max_attempts) for run in runs}
-    if len(counted) < len(runs):
+    found: Mapping[str, dict[str, Counted]] = {run.protocol.name: counted(run, max_attempts) for run in runs}
+    if len(found) < len(runs):
         raise ConfigurationError("two runs are of protocols of one name; give each a name of its own")
-    if baseline not in counted:
-        raise ConfigurationError(f"baseline {baseline!r} is none of the variants: {', '.join(counted)}")
+    if baseline not in found:
+        raise ConfigurationError(f"baseline {baseline!r} is none of the variants: {', '.join(found)}")
     questions = len(runs[0].episodes) // runs[0].rollouts
     picks = resamples_of(questions, resamples, seed)
     said = {run.protocol.name: _guidance(run) for run in runs}
@@ -215,19 +209,19 @@ def report(
     for run in runs:
         name, guided = run.protocol.name, sum(map(len, said[run.protocol.name]))
         same = [other for other, texts in said.items() if other != name and guided and texts == said[name]]
-        calls = run.teacher.calls
+        calls, why = run.teacher.calls, faults_of(run.episodes)
         variants.append(
             {
                 "name": name,
                 "summary": run.protocol.summary,
                 "indistinguishable_from": same,
                 "metrics": {
-                    metric: bootstrap(ratio, counted[baseline][metric], picks)
-                    for metric, ratio in counted[name].items()
+                    metric: against(counts, found[baseline][metric], picks)
+                    for metric, counts in found[name].items()
                 },
                 "episodes": len(run.episodes),
                 "guidances": guided,
-                "teacher_failures": sum(e.stop is StopReason.TEACHER_FAILED for e in run.episodes),
+                "open": {"episodes": sum(why.values()), "why": dict(why)},
                 "teacher_tokens": [run.teacher.prompt_tokens, run.teacher.completion_tokens],
                 "student_tokens": [run.student.prompt_tokens, run.student.completion_tokens],
                 "teacher_cost": prices.teacher(run.teacher),
@@ -242,7 +236,18 @@ def report(
         "rollouts": runs[0].rollouts,
         "max_attempts": max_attempts,
         "variants": variants,
+        "warnings": [f"{variant['name']}: {line}" for variant in variants for line in _warnings(variant)],
     }
+
+
+def _warnings(variant: Mapping[str, Any]) -> list[str]:
+    metrics, left = variant["metrics"], variant["open"]
+    part = {
+        "open": left["episodes"],
+        "episodes": variant["episodes"] - left["episodes"],
+        "replies": {name: metrics[f"replies_{name}"] for name in ("cut", "empty")},
+    }
+    return warnings_of(part, left["why"], "their longest length")
 
 
 def _guidance(run: Run) -> list[list[str]]:

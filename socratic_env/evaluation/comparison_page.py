@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.evaluation.html import document, paragraph, shares, table
+from socratic_env.evaluation.html import BRACKETS, document, paragraph, shares, table, warning
 
 
 def need_matplotlib() -> ModuleType:
@@ -25,10 +25,13 @@ def need_matplotlib() -> ModuleType:
 
 def paired(metric: dict[str, Any], digits: int = 3) -> str:
     """The difference to the baseline with its paired interval."""
-    if metric["difference"] is None or metric["difference_interval"] is None:
+    if metric["difference"] is None:
         return "-"
+    text = f"{metric['difference']:+.{digits}f}"
+    if metric["difference_interval"] is None:
+        return text
     low, high = metric["difference_interval"]
-    return f"{metric['difference']:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"{text} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def plot(result: dict[str, Any]) -> str:
@@ -52,7 +55,7 @@ def plot(result: dict[str, Any]) -> str:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)  # room for markers at the ends
-    axes.set_xlabel("share, with 95 % bootstrap intervals over questions")
+    axes.set_xlabel("share, with 95 % intervals over questions")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="best", fontsize="small")
     out = io.StringIO()
@@ -65,7 +68,7 @@ def page(result: dict[str, Any]) -> str:
     heads = ["variant", "first attempt"]
     heads += [f"corrected at {k}" for k in range(2, result["max_attempts"] + 1)]
     heads += ["guided", f"guided against {result['baseline']}", "leaks", "characters", "teacher tokens"]
-    heads += ["cost", "latency (ms)", "faults"]
+    heads += ["cost", "latency (ms)", "open", "cut", "empty"]
     rows = []
     for variant in result["variants"]:
         metrics = variant["metrics"]
@@ -75,7 +78,8 @@ def page(result: dict[str, Any]) -> str:
         length = metrics["guidance_chars"]["value"]
         cells += [shares(metrics["leakage_rate"]), "-" if length is None else f"{length:.0f}"]
         cells += [str(sum(variant["teacher_tokens"])), f"{variant['teacher_cost']:.4f}"]
-        cells += [f"{variant['latency_s'] * 1000:.2f}", str(variant["teacher_failures"])]
+        cells += [f"{variant['latency_s'] * 1000:.2f}", str(variant["open"]["episodes"])]
+        cells += [shares(metrics["replies_cut"]), shares(metrics["replies_empty"])]
         rows.append(cells)
     notes = [
         f"<li><b>{html.escape(v['name'])}</b>: {html.escape(v['summary'])}"
@@ -89,10 +93,15 @@ def page(result: dict[str, Any]) -> str:
         f"{result['max_attempts']} attempts; teacher {result['teacher']}, student {result['student']}, "
         f"seed {result['seed']}."
     )
-    brackets = "Brackets: 95 % bootstrap intervals; differences are paired, questions resampled together."
+    brackets = (
+        f"{BRACKETS} Differences are paired, questions resampled together. Open: episodes that a fault of "
+        "the teacher ended. Cut, empty: shares of the student's replies that did not end by themselves, "
+        "or have no word."
+    )
     return document(
         "Variants",
         paragraph(intro),
+        *map(warning, result["warnings"]),
         plot(result),
         table(heads, rows),
         paragraph(brackets, note=True),

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from socratic_env.dialogue import Dialogue
-from socratic_env.errors import ConfigurationError, RecordingError
-from socratic_env.records.episodes import episode_record
+from socratic_env.errors import ConfigurationError, RecordingError, SocraticError, TeacherError
+from socratic_env.evaluation.statistics import Standing
+from socratic_env.records.episodes import attempts_of, episode_record
 from socratic_env.records.journal import Journal
+from socratic_env.types import StopReason
 
 CONFIG, EPISODES, FAULTS = "config.json", "episodes.jsonl", "faults.jsonl"
 _FRESH = "config.part"
@@ -26,6 +29,20 @@ Key = tuple[str, int]
 """(question id, sample)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What left an episode open: the kind of error, and its text."""
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: SocraticError) -> Fault:
+        """Of an error of the student or of the teacher."""
+        who = "teacher: " if isinstance(error, TeacherError) else ""
+        return cls(type(error).__name__, f"{who}{error}")
+
+
 class EvaluationFolder:
     """The folder of an evaluation, held against other writers until `close`.
 
@@ -33,7 +50,7 @@ class EvaluationFolder:
         folder: a new or empty one, or that of an evaluation with the same configuration.
         config: plain data for JSON.
 
-    standings: (attempts made, how it ended or None) of every episode that was begun.
+    standings: how far every episode has come that was begun.
     faulted: the records of those that a fault has stopped.
 
     Raises ConfigurationError for the folder of another evaluation, RecordingError if it cannot be used.
@@ -42,7 +59,7 @@ class EvaluationFolder:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self._config = folder / CONFIG
         held = self._held(folder)
-        self.standings: dict[Key, tuple[int, str | None]] = {}
+        self.standings: dict[Key, Standing] = {}
         self.faulted: dict[Key, dict[str, Any]] = {}
         self._journals: list[Journal] = []
         try:
@@ -53,7 +70,7 @@ class EvaluationFolder:
             self.close()
             raise
 
-    def write(self, dialogue: Dialogue, fault: str | None) -> None:
+    def write(self, dialogue: Dialogue, fault: Fault | None) -> None:
         """Keep an episode that is over, or what a fault has left of it."""
         rewards = [float(attempt.verdict.correct) for attempt in dialogue.attempts]
         record = {
@@ -66,10 +83,10 @@ class EvaluationFolder:
             self._episodes.append(_line(record))
             self.faulted.pop(key, None)
         else:
-            record["fault"] = fault
+            record |= {"fault": fault.text, "fault_kind": fault.kind}
             self._faults.append(_line(record))
             self.faulted[key] = record
-        self.standings[key] = len(dialogue.attempts), record["stop"]
+        self.standings[key] = Standing.of(dialogue.attempts, dialogue.stop)
 
     def close(self) -> None:
         """Let others write."""
@@ -83,8 +100,8 @@ class EvaluationFolder:
             try:
                 record = json.loads(line)
                 key = record["question_id"], record["sample"]
-                self.standings[key] = len(record["attempts"]), record["stop"]
-            except (ValueError, TypeError, KeyError, RecursionError):
+                self.standings[key] = _standing(record)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise RecordingError(
                     f"{path}, line {number}: no episode of an evaluation; delete that line to have it played "
                     "again, or give another folder"
@@ -131,6 +148,11 @@ class EvaluationFolder:
             raise RecordingError(
                 f"{self._config} cannot be written: {error}; make room and start again"
             ) from None
+
+
+def _standing(record: Mapping[str, Any]) -> Standing:
+    stop = None if record["stop"] is None else StopReason(record["stop"])
+    return Standing.of(attempts_of(record), stop)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

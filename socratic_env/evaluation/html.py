@@ -6,11 +6,15 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+BRACKETS = (
+    "Brackets: 95 % intervals over questions, by the bootstrap, and by Wilson where hardly a question "
+    "differs from the others; open episodes count as unsolved at the low end and as solved at the high one."
+)
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em;color:#222}"
     "table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}.note{color:#666}"
-    ".scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
+    ".loud{color:#a92f22;font-weight:600}.scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
 )
 
 
@@ -29,6 +33,11 @@ def paragraph(text: str, note: bool = False) -> str:
     return f"<p{' class=note' * note}>{html.escape(text)}</p>"
 
 
+def warning(text: str) -> str:
+    """A paragraph of plain text that stands out."""
+    return f"<p class=loud>{html.escape(text)}</p>"
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of plain texts."""
     lines = [_row("th", heads), *(_row("td", row) for row in rows)]
@@ -40,10 +49,13 @@ def _row(tag: str, cells: Sequence[str]) -> str:
 
 
 def shares(metric: dict[str, Any], digits: int = 3) -> str:
-    """A metric with its interval, as people read it."""
+    """A metric with its interval, as people read it: 0.500 up to 0.750 [0.412, 0.811] where some is open."""
     if metric["value"] is None:
         return "-"
+    text = f"{metric['value']:.{digits}f}"
+    if metric["open"]:
+        text += f" up to {metric['upper']:.{digits}f}"
     if metric["interval"] is None:
-        return f"{metric['value']:.{digits}f}"
+        return text
     low, high = metric["interval"]
-    return f"{metric['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -6,8 +6,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from socratic_env.evaluation.html import document, paragraph, shares, table
-from socratic_env.evaluation.statistics import RESAMPLES, Evaluation, grouped, summary
+from socratic_env.evaluation.html import BRACKETS, document, paragraph, shares, table, warning
+from socratic_env.evaluation.intervals import RESAMPLES
+from socratic_env.evaluation.statistics import Evaluation, grouped, summary
 from socratic_env.questions.audit import blind
 from socratic_env.types import Question
 
@@ -69,6 +70,7 @@ def metrics_of(part: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     named += [(f"pass@{k}", found) for k, found in part["pass_at"].items()]
     named += [(f"guided <= {k}", found) for k, found in part["guided"].items() if k != "1"]
     named += [(f"corrected at {k}", found) for k, found in part["correction_rate"].items()]
+    named += [(f"replies {name}", found) for name, found in part["replies"].items()]
     return named
 
 
@@ -134,11 +136,6 @@ def page(result: dict[str, Any]) -> str:
         f"attempts; student {result['student']}, teacher {result['teacher']}, protocol {result['protocol']}; "
         f"temperature {_sent(result['temperature'])}, top-p {_sent(result['top_p'])}, seed {result['seed']}."
     )
-    missing = result["episodes_wanted"] - whole["episodes"]
-    unfinished = paragraph(
-        f"{missing} of {result['episodes_wanted']} episodes are not over, because of faults or because the "
-        "run was stopped; they count with the attempts they made. Run the same command again."
-    )
     names = [name for name, _ in metrics_of(whole)]
     rows = [
         [name, str(part["questions"]), *(shares(m, 2) for _, m in metrics_of(part)), *blind_cells(part, 2)]
@@ -148,15 +145,16 @@ def page(result: dict[str, Any]) -> str:
         "Blue: unassisted (avg@n). Orange: guided within all attempts. Black: best blind rule. Grey: chance."
     )
     note = (
-        "Brackets: 95 % bootstrap intervals over questions. avg@n: mean over questions of the mean over "
+        f"{BRACKETS} avg@n: mean over questions of the mean over "
         "samples of the first attempt. pass@k: chance that one of k samples is right at the first attempt, "
-        "unbiased. Corrected at k: share of the episodes that reach attempt k that solve it there. A blind "
-        "rule answers without reading the question."
+        "unbiased. Corrected at k: share of the episodes that reach attempt k that solve it there. Replies "
+        "cut: those that did not end by themselves, of those of which the model says so; empty: those "
+        "without a word. A blind rule answers without reading the question."
     )
     return document(
         "Evaluation",
         paragraph(intro),
-        unfinished if missing else "",
+        *map(warning, result["warnings"]),
         table(["all questions", "value"], [(name, shares(found)) for name, found in metrics_of(whole)]),
         f"<h2>By sub-task</h2>{picture(result)}",
         paragraph(legend, note=True),

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.guided import GuidedInteraction
@@ -20,16 +18,15 @@ from socratic_env.errors import (
     StudentContextError,
     StudentError,
     StudentUnusable,
-    TeacherError,
     TeacherUnusable,
     check_seed,
 )
 from socratic_env.evaluation.comparison import draw_questions
-from socratic_env.evaluation.folder import EvaluationFolder
-from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.evaluation.folder import EvaluationFolder, Fault
+from socratic_env.evaluation.statistics import Evaluation, Standing
 from socratic_env.questions import QuestionList, QuestionSet
 from socratic_env.records.episodes import guidance_of
-from socratic_env.students import Student, StudentRequest
+from socratic_env.students import Student, StudentRequest, reply_of
 from socratic_env.types import Question, StopReason
 
 GIVE_UP = 100
@@ -66,8 +63,7 @@ def pending_episodes(
     left = []
     for sample in range(samples):
         for question in questions:
-            _, stop = folder.standings.get((question.id, sample), (0, None))
-            if stop is None:
+            if folder.standings.get((question.id, sample), Standing()).open:
                 record = folder.faulted.get((question.id, sample))
                 left.append(_restored(interaction.open(question, sample), record, interaction))
     return left
@@ -77,7 +73,7 @@ def _restored(
     dialogue: Dialogue, record: Mapping[str, Any] | None, interaction: GuidedInteraction
 ) -> Dialogue:
     for attempt in record["attempts"] if record is not None else ():
-        dialogue = interaction.answer(dialogue, attempt["text"])
+        dialogue = interaction.answer(dialogue, attempt["text"], attempt["finished"])
         guidance = guidance_of(attempt)
         if guidance is not None and dialogue.awaits_guidance:
             dialogue = rules_of.advise(dialogue, guidance, interaction.rules)
@@ -89,11 +85,11 @@ async def run_episodes(
     interaction: GuidedInteraction,
     student: Student,
     concurrency: int,
-    on_end: Callable[[Dialogue, str | None], None],
+    on_end: Callable[[Dialogue, Fault | None], None],
 ) -> None:
     """Play all dialogues to their ends, so many at once, none waiting for another.
 
-    `on_end(dialogue, fault)` is told of each: fault is None, or what stopped it before its end. Raises
+    `on_end(dialogue, fault)` is told of each: the fault is None, or what stopped it before its end. Raises
     StudentError after `GIVE_UP` faults in a row, and at the first that every other episode would meet too.
     """
     waiting = iter(dialogues)
@@ -103,13 +99,13 @@ async def run_episodes(
         nonlocal faults
         for dialogue in waiting:
             reached, error = await play(dialogue, interaction, student)
-            fault = f"teacher: {error}" if isinstance(error, TeacherError) else str(error) if error else None
+            fault = None if error is None else Fault.of(error)
             on_end(reached, fault)
-            if isinstance(error, StudentUnusable | TeacherUnusable):
-                raise StudentError(f"stopped, since every episode would meet this fault: {fault}")
+            if fault is not None and isinstance(error, StudentUnusable | TeacherUnusable):
+                raise StudentError(f"stopped, since every episode would meet this fault: {fault.text}")
             faults = 0 if fault is None else faults + 1
-            if faults >= GIVE_UP:
-                raise StudentError(f"{faults} episodes in a row met a fault, the last: {fault}")
+            if fault is not None and faults >= GIVE_UP:
+                raise StudentError(f"{faults} episodes in a row met a fault, the last: {fault.text}")
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -132,22 +128,20 @@ async def play(
             continue
         request = StudentRequest(dialogue.question, dialogue.rollout, rules_of.messages(dialogue))
         try:
-            (text,) = await student.answer([request])
+            (said,) = await student.answer([request])
         except StudentContextError:
             dialogue = rules_of.cut(dialogue)
         except StudentError as error:
             return dialogue, error
         else:
-            dialogue = interaction.answer(dialogue, text)
+            reply = reply_of(said)
+            dialogue = interaction.answer(dialogue, reply.text, reply.finished)
     return dialogue, None
 
 
 def stored_evaluation(
     folder: EvaluationFolder, questions: Sequence[Question], samples: int, k: int
 ) -> Evaluation:
-    """The episodes of a folder as arrays; those that are not over count with the attempts they made."""
-    rows = [[folder.standings.get((q.id, sample), (0, None)) for sample in range(samples)] for q in questions]
-    made = np.array([[made for made, _ in row] for row in rows])
-    solved = np.array([[stop == StopReason.SOLVED.value for _, stop in row] for row in rows])
-    unfinished = np.array([[stop is None for _, stop in row] for row in rows])
-    return Evaluation(made, solved, unfinished, k)
+    """The episodes of a folder as arrays; those that are not over are open."""
+    keys = [(question.id, sample) for question in questions for sample in range(samples)]
+    return Evaluation.of([folder.standings.get(key, Standing()) for key in keys], samples, k)

@@ -1,12 +1,14 @@
-"""Statistics of an evaluation: avg@n, pass@k, guided accuracy, correction rates, intervals.
+"""What an evaluation found: avg@n, pass@k, guided accuracy, correction rates, replies that broke off.
 
-Pure functions. Q questions, N samples (episodes) of each, K attempts at most, R resamples. Questions are
-the unit of all intervals: samples of one question are not independent of each other.
+Pure functions. Q questions, N samples (episodes) of each, K attempts at most. An episode that a fault left
+before its end is open: whether it would have been solved is unknown. Every metric then has two values,
+counting it as unsolved (the headline) and as solved; see `intervals.Counted`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,48 +17,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.types import Episode, StopReason
+from socratic_env.evaluation.intervals import (
+    RESAMPLES,
+    Counted,
+    Floats,
+    estimate,
+    means,
+    resamples_of,
+    value,
+)
+from socratic_env.types import Attempt, Episode, StopReason
 
-RESAMPLES = 2000
-LEVEL = 0.95
-_AT_ONCE = 2**22
-"""Numbers of a bootstrap held at once."""
+NOT_PLAYED = "not played to its end"
+"""Why an episode is open that no fault has stopped: the evaluation was."""
 
-Floats = NDArray[np.float64]
-Ratio = tuple[Floats, Floats]
-"""(numerators_Q, denominators_Q) by question; the metric is sum / sum."""
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an episode has come.
+
+    made: attempts made. solved: whether the last of them was right. open: it is not over.
+    cut: replies that did not end by themselves, of the `told` ones of which that is known.
+    empty: replies without a word.
+    """
+
+    made: int = 0
+    solved: bool = False
+    open: bool = True
+    cut: int = 0
+    told: int = 0
+    empty: int = 0
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt], stop: StopReason | None) -> Standing:
+        """Of an episode's attempts; open where a fault of the teacher ended it, or nothing has (None)."""
+        ends = [attempt.finished for attempt in attempts if attempt.finished is not None]
+        return cls(
+            made=len(attempts),
+            solved=stop is StopReason.SOLVED,
+            open=stop in (None, StopReason.TEACHER_FAILED),
+            cut=ends.count(False),
+            told=len(ends),
+            empty=sum(not attempt.text.strip() for attempt in attempts),
+        )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How N episodes on each of Q questions went.
+    """How N episodes on each of Q questions went, one array for each field of `Standing`.
 
-    made_QN: attempts made. solved_QN: whether the last of them was right.
-    open_QN: the episode is not over: a fault left it after these attempts (0: nothing is known of it).
     max_attempts: K.
     """
 
     made_QN: NDArray[np.int_]
     solved_QN: NDArray[np.bool_]
     open_QN: NDArray[np.bool_]
+    cut_QN: NDArray[np.int_]
+    told_QN: NDArray[np.int_]
+    empty_QN: NDArray[np.int_]
     max_attempts: int
 
     @classmethod
-    def of(cls, episodes: Sequence[Episode], samples: int, max_attempts: int) -> Evaluation:
-        """Of episodes grouped by question: rows i * samples .. (i + 1) * samples - 1. Those that a
-        teacher's fault ended count with the attempts they made, and are open beyond them."""
-        shape = (-1, samples)
-        return cls(
-            np.array([len(episode.attempts) for episode in episodes]).reshape(shape),
-            np.array([episode.stop is StopReason.SOLVED for episode in episodes]).reshape(shape),
-            np.array([episode.stop is StopReason.TEACHER_FAILED for episode in episodes]).reshape(shape),
-            max_attempts,
-        )
+    def of(cls, standings: Sequence[Standing], samples: int, max_attempts: int) -> Evaluation:
+        """Of episodes grouped by question: rows i * samples .. (i + 1) * samples - 1."""
+        fields = {
+            f"{name}_QN": np.array([getattr(one, name) for one in standings]).reshape(-1, samples)
+            for name in Standing.__dataclass_fields__
+        }
+        return cls(**fields, max_attempts=max_attempts)
+
+    @classmethod
+    def of_episodes(cls, episodes: Sequence[Episode], samples: int, max_attempts: int) -> Evaluation:
+        """The same of episodes as a batch leaves them."""
+        return cls.of([Standing.of(one.attempts, one.stop) for one in episodes], samples, max_attempts)
 
     def select(self, questions: Sequence[int]) -> Evaluation:
         """The same of some questions only, by index."""
         rows = list(questions)
-        return Evaluation(self.made_QN[rows], self.solved_QN[rows], self.open_QN[rows], self.max_attempts)
+        arrays = {f"{name}_QN": getattr(self, f"{name}_QN")[rows] for name in Standing.__dataclass_fields__}
+        return Evaluation(**arrays, max_attempts=self.max_attempts)
+
+    @property
+    def open(self) -> int:
+        """How many episodes are open."""
+        return int(self.open_QN.sum())
 
     def within(self, attempts: int) -> Floats:
         """1 where an episode was solved within so many attempts, 0 where not, nan where it is open."""
@@ -64,33 +108,50 @@ class Evaluation:
         unknown = self.open_QN & (self.made_QN < attempts)
         return np.where(unknown, np.nan, solved.astype(np.float64))
 
-    def per_question(self, attempts: int = 1) -> Floats:
-        """avg@n of each question (nan: nothing is known): its share of episodes solved within so many
-        attempts. Attempts = 1 is the unassisted accuracy (the paper's Table 1), more the guided one."""
+    def per_question(self, attempts: int = 1) -> tuple[Floats, Floats]:
+        """(least, most) avg@n of each question: its share of episodes solved within so many attempts, the
+        open ones counted as unsolved, and as solved. Attempts = 1 is the unassisted accuracy (the paper's
+        Table 1), more the guided one."""
         within = self.within(attempts)
-        return divided((np.nansum(within, axis=1), np.isfinite(within).sum(axis=1).astype(np.float64)))
+        return np.nan_to_num(within, nan=0.0).mean(axis=1), np.nan_to_num(within, nan=1.0).mean(axis=1)
+
+    def solved_within(self, attempts: int = 1) -> Counted:
+        """avg@n: the mean over questions of the mean over samples. Never falls with attempts."""
+        least, most = self.per_question(attempts)
+        return Counted(means(least), means(most), int(np.isnan(self.within(attempts)).sum()))
 
     def accuracy(self, attempts: int = 1) -> float:
-        """avg@n: the mean over questions of the mean over samples. Never falls with attempts, if no
-        episode is open."""
-        return value(shares(self.per_question(attempts)))
+        """The headline of `solved_within`."""
+        return value(self.solved_within(attempts).lower)
 
-    def pass_at(self, k: int) -> Floats:
-        """pass@k of each question: see `pass_at_k`. nan where fewer than k samples are known."""
+    def pass_at(self, k: int) -> Counted:
+        """pass@k of the first attempt: see `pass_at_k`."""
         first = self.within(1)
-        known, right = np.isfinite(first).sum(axis=1), np.nansum(first, axis=1)
-        return np.array([pass_at_k(int(n), int(c), k) for n, c in zip(known, right, strict=True)])
+        unknown, right = np.isnan(first).sum(axis=1), np.nansum(first, axis=1).astype(int)
+        samples = first.shape[1]
+        least, most = ([pass_at_k(samples, int(c), k) for c in rights] for rights in (right, right + unknown))
+        return Counted(means(least), means(most), int(unknown.sum()))
 
-    def corrections(self, attempt: int = 2) -> Ratio:
-        """(solved at this attempt, made this attempt) by question: the correction rate is the share of
-        the episodes that reach an attempt that solve it there."""
-        reached = self.made_QN >= attempt
-        solved = self.solved_QN & (self.made_QN == attempt)
-        return solved.sum(axis=1).astype(np.float64), reached.sum(axis=1).astype(np.float64)
+    def corrections(self, attempt: int = 2) -> Counted:
+        """The share of the episodes that reach an attempt that solve it there. An open one that has not
+        reached it counts as one that does and fails, and as one that does and solves it."""
+        reached = (self.made_QN >= attempt).sum(axis=1).astype(np.float64)
+        solved = (self.solved_QN & (self.made_QN == attempt)).sum(axis=1).astype(np.float64)
+        unknown = (self.open_QN & (self.made_QN < attempt)).sum(axis=1).astype(np.float64)
+        return Counted((solved, reached + unknown), (solved + unknown, reached + unknown), int(unknown.sum()))
 
     def correction_rate(self, attempt: int = 2) -> float:
-        """The correction rate at an attempt (nan: no episode reached it)."""
-        return value(self.corrections(attempt))
+        """The headline of `corrections` (nan: no episode reached it)."""
+        return value(self.corrections(attempt).lower)
+
+    def replies(self) -> dict[str, Counted]:
+        """{"cut", "empty"}: the shares of the student's replies that did not end by themselves (of those of
+        which that is known), and that have no word."""
+        cut, told, empty, made = (
+            counts.sum(axis=1).astype(np.float64)
+            for counts in (self.cut_QN, self.told_QN, self.empty_QN, self.made_QN)
+        )
+        return {"cut": Counted.known((cut, told)), "empty": Counted.known((empty, made))}
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -107,79 +168,14 @@ def default_pass_k(samples: int) -> list[int]:
     return powers if powers[-1] == samples else [*powers, samples]
 
 
-# -- ratios and their intervals ------------------------------------------------------------
-
-
-def shares(values_Q: Sequence[float] | Floats) -> Ratio:
-    """The ratio whose value is the mean over questions; those that are nan are left out."""
-    values = np.asarray(values_Q, dtype=np.float64)
-    known = np.isfinite(values)
-    return np.where(known, values, 0.0), known.astype(np.float64)
-
-
-def divided(ratio: Ratio) -> Floats:
-    """Numerators over denominators, nan where a denominator is 0."""
-    top, bottom = ratio
-    return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom != 0)
-
-
-def value(ratio: Ratio) -> float:
-    """sum / sum, nan if nothing was counted."""
-    return float(divided((np.asarray(ratio[0].sum()), np.asarray(ratio[1].sum()))))
-
-
-def resamples_of(questions: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.int_]:
-    """picks_RQ: indices of questions drawn with replacement. The same picks make differences paired."""
-    return np.random.default_rng(seed).integers(questions, size=(resamples, questions))
-
-
-def resampled(ratio: Ratio, picks_RQ: NDArray[np.int_]) -> Floats:
-    """The ratio's value in each of R resamples."""
-    rows = max(1, _AT_ONCE // max(1, picks_RQ.shape[1]))
-    blocks = [picks_RQ[i : i + rows] for i in range(0, len(picks_RQ), rows)]
-    return np.concatenate([divided((ratio[0][b].sum(axis=1), ratio[1][b].sum(axis=1))) for b in blocks])
-
-
-def interval(values_R: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of resampled values (nan, nan if none is finite)."""
-    finite = values_R[np.isfinite(values_R)]
-    if not len(finite):
-        return math.nan, math.nan
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def bootstrap_interval(
-    values_Q: Sequence[float] | Floats, level: float = LEVEL, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean, resampling questions. Give paired differences for a change."""
-    ratio = shares(values_Q)
-    return interval(resampled(ratio, resamples_of(len(ratio[0]), seed=seed)), level)
-
-
-def estimate(ratio: Ratio, picks_RQ: NDArray[np.int_]) -> dict[str, Any]:
-    """{"value", "interval"} for JSON: the value is None where nothing was counted, the interval where
-    fewer than two questions were, which say nothing of their spread."""
-    told = np.count_nonzero(ratio[1]) > 1
-    return {
-        "value": number(value(ratio)),
-        "interval": list(interval(resampled(ratio, picks_RQ))) if told else None,
-    }
-
-
-def number(found: float) -> float | None:
-    """A number for JSON: None if it is not finite."""
-    return found if math.isfinite(found) else None
-
-
 def summary(
     evaluation: Evaluation, pass_k: Sequence[int] | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """All metrics of an evaluation with intervals, ready for JSON.
+    """All metrics of an evaluation, ready for JSON.
 
-    {"questions": Q, "episodes": those that are over, "unassisted": avg@n of attempt 1, "pass_at":
-    {"k": ..} of attempt 1, "guided": {"k": solved within k attempts}, "correction_rate": {"k": ..}};
-    each metric is {"value", "interval"}.
+    {"questions": Q, "episodes": those that are over, "open": those that are not, "unassisted": avg@n of
+    attempt 1, "pass_at": {"k": ..} of attempt 1, "guided": {"k": solved within k attempts},
+    "correction_rate": {"k": ..}, "replies": {"cut", "empty"}}; each metric is an `intervals.estimate`.
     """
     questions, samples = evaluation.made_QN.shape
     wanted = default_pass_k(samples) if pass_k is None else pass_k
@@ -188,15 +184,27 @@ def summary(
             raise ConfigurationError(f"pass@{k} needs k from 1 to the {samples} samples of a question")
     picks = resamples_of(questions, resamples, seed)
     attempts = range(1, evaluation.max_attempts + 1)
-    guided = {str(k): estimate(shares(evaluation.per_question(k)), picks) for k in attempts}
+    guided = {str(k): estimate(evaluation.solved_within(k), picks) for k in attempts}
     return {
         "questions": questions,
-        "episodes": int((~evaluation.open_QN).sum()),
+        "episodes": questions * samples - evaluation.open,
+        "open": evaluation.open,
         "unassisted": guided["1"],
-        "pass_at": {str(k): estimate(shares(evaluation.pass_at(k)), picks) for k in wanted},
+        "pass_at": {str(k): estimate(evaluation.pass_at(k), picks) for k in wanted},
         "guided": guided,
         "correction_rate": {str(k): estimate(evaluation.corrections(k), picks) for k in attempts[1:]},
+        "replies": {name: estimate(found, picks) for name, found in evaluation.replies().items()},
     }
+
+
+def faults_of(episodes: Sequence[Episode]) -> Counter[str]:
+    """Why episodes are open: the kind of fault -> how many of them it ended."""
+    kinds: Counter[str] = Counter()
+    for episode in episodes:
+        if episode.stop is StopReason.TEACHER_FAILED:
+            guidance = episode.attempts[-1].guidance
+            kinds[type(guidance.fault).__name__ if guidance is not None else NOT_PLAYED] += 1
+    return kinds
 
 
 def grouped(labels_Q: Sequence[Any]) -> Mapping[Any, list[int]]:

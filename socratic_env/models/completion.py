@@ -8,6 +8,8 @@ from typing import Any
 from socratic_env.errors import EndpointReplyError
 
 _TEXT_PARTS = ("text", "output_text")
+_ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call")
+_BROKEN_OFF = ("length", "max_tokens", "max_output_tokens", "content_filter", "abort", "error")
 _THOUGHT_PARTS = ("thinking", "redacted_thinking", "reasoning")
 
 
@@ -38,6 +40,12 @@ def message(completion: Any) -> tuple[str, str, Any]:
     text, refusal = _content(said.get("content"))
     refusal = said.get("refusal") or refusal
     return text, f"{refusal!r:.200}" if refusal else "", choice.get("finish_reason")
+
+
+def ended(reason: Any) -> bool | None:
+    """Whether a reply with this finish reason ended by itself; None: it does not say."""
+    word = reason.lower() if isinstance(reason, str) else None
+    return True if word in _ENDED else False if word in _BROKEN_OFF else None
 
 
 def _content(content: Any) -> tuple[str, Any]:

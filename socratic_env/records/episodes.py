@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from socratic_env.types import Attempt, Guidance, Question, StopReason
+from socratic_env.types import Attempt, Guidance, Question, StopReason, Verdict
 
 
 def episode_record(
@@ -23,6 +23,7 @@ def episode_record(
                 "answer": attempt.verdict.answer,
                 "verdict": attempt.verdict.reason,
                 "reward": reward,
+                "finished": attempt.finished,
                 **_guidance_record(attempt.guidance or Guidance()),
             }
             for attempt, reward in zip(attempts, rewards, strict=True)
@@ -42,7 +43,15 @@ def _guidance_record(guidance: Guidance) -> dict[str, Any]:
     }
 
 
-def guidance_of(attempt: dict[str, Any]) -> Guidance | None:
+def attempts_of(record: Mapping[str, Any]) -> list[Attempt]:
+    """The attempts of an episode's record. Raises KeyError or TypeError for another form."""
+    return [
+        Attempt(a["text"], Verdict(a["correct"], a["answer"], a["verdict"]), guidance_of(a), a["finished"])
+        for a in record["attempts"]
+    ]
+
+
+def guidance_of(attempt: Mapping[str, Any]) -> Guidance | None:
     """The guidance of an attempt's record; None if it has none."""
     if attempt["guidance"] is None:
         return None

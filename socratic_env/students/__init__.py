@@ -7,9 +7,17 @@ from typing import Any, TypeAlias
 
 from socratic_env.errors import ConfigurationError
 from socratic_env.plugins import Kinds, make
-from socratic_env.students.student import Student, StudentRequest
+from socratic_env.students.student import Student, StudentReply, StudentRequest, reply_of
 
-__all__ = ["KINDS", "Student", "StudentRequest", "StudentSpec", "student_from_spec"]
+__all__ = [
+    "KINDS",
+    "Student",
+    "StudentReply",
+    "StudentRequest",
+    "StudentSpec",
+    "reply_of",
+    "student_from_spec",
+]
 
 StudentSpec: TypeAlias = "str | Mapping[str, Any]"
 

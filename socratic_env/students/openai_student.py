@@ -14,8 +14,9 @@ from socratic_env.errors import (
     StudentError,
     StudentUnusable,
 )
+from socratic_env.models.completion import ended
 from socratic_env.models.endpoint import Endpoint
-from socratic_env.students.student import Student, StudentRequest
+from socratic_env.students.student import Student, StudentReply, StudentRequest
 
 _FAULTS: dict[type[Exception], type[StudentError]] = {
     EndpointContextError: StudentContextError,
@@ -73,7 +74,7 @@ class OpenAIStudent(Student):
         )
         self._seed = seed
 
-    async def answer(self, requests: Sequence[StudentRequest]) -> list[str]:
+    async def answer(self, requests: Sequence[StudentRequest]) -> list[StudentReply]:
         """Replies, up to `concurrency` calls at once; an empty message or a refusal is a reply too.
 
         Raises StudentContextError for a dialogue that is too long for the server, StudentUnusable where no
@@ -81,13 +82,13 @@ class OpenAIStudent(Student):
         """
         return list(await asyncio.gather(*map(self._one, requests)))
 
-    async def _one(self, request: StudentRequest) -> str:
+    async def _one(self, request: StudentRequest) -> StudentReply:
         reply = await self._endpoint.ask(request.messages, seed=self._seed + request.rollout)
         self.usage += reply.usage
         if reply.fault is not None:
             kind = _FAULTS.get(type(reply.fault), StudentError)
             raise kind(f"the student's endpoint failed: {reply.fault}")
-        return reply.text or reply.refusal
+        return StudentReply(reply.text or reply.refusal, ended(reply.finish_reason))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from socratic_env.errors import StudentContextError
+from socratic_env.models.completion import ended
 from socratic_env.models.local_model import LocalModel
-from socratic_env.students.student import Student, StudentRequest
+from socratic_env.students.student import Student, StudentReply, StudentRequest
 
 
 class VLLMStudent(Student):
@@ -46,11 +47,11 @@ class VLLMStudent(Student):
             chat_template,
         )
 
-    async def answer(self, requests: Sequence[StudentRequest]) -> list[str]:
+    async def answer(self, requests: Sequence[StudentRequest]) -> list[StudentReply]:
         """Replies, all under way together. Raises StudentContextError for a dialogue that is too long."""
         return list(await asyncio.gather(*map(self._one, requests)))
 
-    async def _one(self, request: StudentRequest) -> str:
+    async def _one(self, request: StudentRequest) -> StudentReply:
         ids = await self._model.encode(request.messages)
         if self._model.room(ids) <= 0:
             raise StudentContextError(
@@ -59,7 +60,7 @@ class VLLMStudent(Student):
             )
         said = await self._model.complete(ids, request.rollout)
         self.usage += said.usage
-        return said.text
+        return StudentReply(said.text, ended(said.finish_reason))
 
     async def close(self) -> None:
         """Shut the engine down."""

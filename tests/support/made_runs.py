@@ -14,7 +14,7 @@ from agents.runs.metric_table import SECTIONS
 from agents.runs.presets import PRESETS
 from socratic_env.errors import TeacherTimeout
 from socratic_env.evaluation.results import result_of
-from socratic_env.evaluation.statistics import Evaluation
+from socratic_env.evaluation.statistics import Evaluation, Standing
 from socratic_env.types import Attempt, Episode, Guidance, Question, StopReason, Verdict
 from support.scripted import choice_question, right, wrong
 
@@ -67,9 +67,13 @@ def made_run(folder: Path, steps: int, planned: int | None = None, batch: Iterab
             ]
             for way, samples in (("sampled", 4), ("greedy", 1)):
                 first, second = rng.random((2, 16, samples)) < 0.3 + 0.1 * step
-                made, over = np.where(first, 1, 2), np.zeros_like(first)
-                result = Evaluation(made, first | second, over, 2)
-                log.evaluation(step, way, result, result_of(result, asked, asked))
+                standings = [
+                    Standing(1 if at_once else 2, bool(at_once | later), open=False, told=1)
+                    for at_once, later in zip(first.ravel(), second.ravel(), strict=True)
+                ]
+                result = Evaluation.of(standings, samples, 2)
+                told = {"open": {"episodes": 0, "why": {}}, "warnings": []}
+                log.evaluation(step, way, result, result_of(result, asked, asked) | told)
             log.metrics("eval", step, all_metrics("eval", step))
     log.close()
     return folder
