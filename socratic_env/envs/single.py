@@ -6,24 +6,18 @@ from typing import Any
 
 import gymnasium as gym
 
-from socratic_env import dialogue as rules_of
-from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import TEACHERS, run
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.observation import observe
 from socratic_env.engine.session import Session, check_options
+from socratic_env.envs.one_dialogue import RENDER_MODES, OneDialogue, check_render_mode
 from socratic_env.envs.spaces import text_space
-from socratic_env.errors import unknown
 from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
-from socratic_env.terminal import show
-from socratic_env.types import Question, Usage
-
-RENDER_MODES = ("ansi", "human")
 
 
-class SocraticEnv(gym.Env[str, str]):
+class SocraticEnv(OneDialogue, gym.Env[str, str]):
     """A student answers a question; after a wrong answer a teacher guides, and it tries again.
 
     ## Description
@@ -80,6 +74,8 @@ class SocraticEnv(gym.Env[str, str]):
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 1}
+    interaction: GuidedInteraction
+    _session: Session
 
     def __init__(
         self,
@@ -88,9 +84,7 @@ class SocraticEnv(gym.Env[str, str]):
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise unknown("render_mode", render_mode, RENDER_MODES)
-        self.render_mode = render_mode
+        self.render_mode = check_render_mode(render_mode)
         self.observation_space = text_space()
         self.action_space = text_space()
         given = EnvArguments.of(arguments, beside=("tracker", "render_mode"))
@@ -98,21 +92,6 @@ class SocraticEnv(gym.Env[str, str]):
         self.interaction = GuidedInteraction(given)
         self.interaction.teacher.check(self.questions[0])
         self._session = Session(self.interaction, self.questions, tracker)
-
-    @property
-    def usage(self) -> dict[str, Usage]:
-        """What calls have cost so far, by role."""
-        return dict(self.interaction.usage)
-
-    @property
-    def question(self) -> Question:
-        """The current question, ground truth included: for tools, not for students."""
-        return self.dialogue.question
-
-    @property
-    def dialogue(self) -> Dialogue:
-        """The current dialogue, ground truth included: for tools, not for students."""
-        return self._session.dialogue
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -139,15 +118,7 @@ class SocraticEnv(gym.Env[str, str]):
         observation, info = observe(self.dialogue, bounds)
         return observation, bounds[0], stop is not None and not truncated, truncated, info
 
-    def render(self) -> str | None:
-        """The dialogue as text in mode "ansi"; mode "human" prints by itself."""
-        return rules_of.text(self.dialogue) if self.render_mode == "ansi" else None
-
     def close(self) -> None:
         """Close an unfinished episode in the tracker, and a teacher that was made from a spec."""
         self._session.abandon()
         self.interaction.close()
-
-    def _show(self) -> None:
-        if self.render_mode == "human":
-            show(rules_of.text(self.dialogue))

@@ -10,25 +10,23 @@ from gymnasium.spaces import Dict, Discrete
 from pettingzoo import AECEnv  # type: ignore[import-untyped]
 
 from socratic_env import dialogue as rules_of
-from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.interaction import Interaction
 from socratic_env.engine.session import RESET_OPTIONS, Session
-from socratic_env.envs.single import RENDER_MODES
+from socratic_env.envs.one_dialogue import RENDER_MODES, OneDialogue, check_render_mode
 from socratic_env.envs.spaces import text_space
 from socratic_env.errors import StepError, unknown
 from socratic_env.multi_agent.turns import STUDENT, TEACHER, TwoAgentSession
 from socratic_env.questions import load_questions
 from socratic_env.rewards import BatchStatistics
 from socratic_env.teachers import TeacherRequest
-from socratic_env.terminal import show
-from socratic_env.types import Guidance, Question, Usage
+from socratic_env.types import Guidance
 
 Observation: TypeAlias = dict[str, Any]
 Action: TypeAlias = "str | Guidance | None"
 
 
-class SocraticAECEnv(AECEnv):
+class SocraticAECEnv(OneDialogue, AECEnv):
     """Student and teacher take turns: an answer, guidance on it if it is wrong, an answer, ...
 
     ## Description
@@ -83,6 +81,7 @@ class SocraticAECEnv(AECEnv):
         "render_fps": 1,
         "is_parallelizable": False,
     }
+    _session: TwoAgentSession
 
     def __init__(
         self,
@@ -94,9 +93,7 @@ class SocraticAECEnv(AECEnv):
         **arguments: Any,
     ) -> None:
         super().__init__()
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise unknown("render_mode", render_mode, RENDER_MODES)
-        self.render_mode = render_mode
+        self.render_mode = check_render_mode(render_mode)
         own = ("leak_penalty", "teacher_baseline", "tracker", "render_mode")
         given = EnvArguments.of(arguments, without=("teacher", "on_teacher_failure"), beside=own)
         self.interaction = Interaction(given)
@@ -114,21 +111,6 @@ class SocraticAECEnv(AECEnv):
         self._action_spaces = {agent: text_space() for agent in self.possible_agents}
 
     # -- what tools read ---------------------------------------------------------------
-
-    @property
-    def usage(self) -> dict[str, Usage]:
-        """What calls have cost so far, by role, where the teacher acts with a `Guidance`."""
-        return dict(self.interaction.usage)
-
-    @property
-    def question(self) -> Question:
-        """The current question, ground truth included: for tools, not for students."""
-        return self.dialogue.question
-
-    @property
-    def dialogue(self) -> Dialogue:
-        """The current dialogue, ground truth included: for tools, not for students."""
-        return self._session.dialogue
 
     @property
     def request(self) -> TeacherRequest:
@@ -192,10 +174,6 @@ class SocraticAECEnv(AECEnv):
             return {"dialogue": rules_of.text(self.dialogue), "attempt": attempt}
         return {"dialogue": rules_of.transcript(self._session.messages()), "attempt": attempt}
 
-    def render(self) -> str | None:
-        """The dialogue as text in mode "ansi"; mode "human" prints by itself."""
-        return rules_of.text(self.dialogue) if self.render_mode == "ansi" else None
-
     def close(self) -> None:
         """Close an unfinished episode in the tracker."""
         self._session.session.abandon()
@@ -216,5 +194,4 @@ class SocraticAECEnv(AECEnv):
         self.truncations = dict.fromkeys(self.agents, truncated)
         self.agent_selection = self._session.turn or STUDENT
         self.infos = self._session.infos()
-        if self.render_mode == "human":
-            show(rules_of.text(self.dialogue))
+        self._show()
