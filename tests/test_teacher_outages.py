@@ -53,7 +53,7 @@ def command(server, tiny_student):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, server, command):
-    """(folder of a run whose teacher never fails, calls before each part: evaluation 0, step 1, step 2, ..)."""
+    """(folder of a run whose teacher never fails, calls before evaluation 0, step 1, step 2, ..)."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     server.script = lambda body: GUIDANCE
     assert command(folder) == 0
