@@ -15,6 +15,7 @@ from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
 from agents.options import VLLM, ChainStudent, Distillation, PolicyLoss, TinyStudent, WarmStart
 from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
+from socratic_env.models.chat_template import template_arguments
 from socratic_env.plugins import spec_of
 
 
@@ -119,6 +120,8 @@ class TrainConfig:
     """Longest response."""
     max_model_len: int = 512
     """Most tokens of prompt and response; a dialogue that would grow past it ends."""
+    chat_template: str | None = None
+    """Further arguments of the student's chat template, as JSON, such as '{"enable_thinking": false}'."""
     history_tokens: int | None = setting(None, at_least=2)
     """Most tokens of a wrong answer that the next prompt repeats, half from its beginning and half from
     its end; None: all."""
@@ -175,6 +178,7 @@ class TrainConfig:
                 f"max_response_tokens={self.max_response_tokens}"
             )
         self._check_servers()
+        self.template_arguments()
         if self.estimator is not None:
             estimator_of(self.estimator)
         self._check_effect()
@@ -256,6 +260,10 @@ class TrainConfig:
         }
         attempts = self.max_attempts if self.algorithm == "socratic" else 1
         return {k: v for k, v in chosen.items() if v is not None} | {"max_attempts": attempts}
+
+    def template_arguments(self) -> dict[str, Any]:
+        """Further arguments of the student's chat template."""
+        return template_arguments("the student", self.chat_template)
 
     def teacher_spec(self) -> str | Mapping[str, Any] | None:
         """The teacher as the environment takes it."""

@@ -19,7 +19,7 @@ from agents.learning import processes
 from agents.learning.learner import Learner
 from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes, training_warnings, warnings
-from agents.runs.assembly import load_student, make_policy, warm_student
+from agents.runs.assembly import chat_of, load_student, make_policy, warm_student
 from agents.runs.checkpoint import checkpoint_name, save_checkpoint
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import CHECKPOINTS, RunLog
@@ -28,7 +28,6 @@ from agents.runs.start import Start, prepare
 from agents.trainer import train
 from socratic_env.errors import SocraticError, TeacherDown
 from socratic_env.evaluation.html import shares
-from socratic_env.models.chat import Chat
 from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
 
 
@@ -88,7 +87,7 @@ def run(
             if distance is not None:
                 distance = replace(distance, student=model, teacher=distance.teacher.to(device))
         processes.broadcast(start.folder)
-        chat = Chat(tokenizer, config.history_tokens)
+        chat = chat_of(config, model, tokenizer)
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
         learner = processes.leading(Learner(model, tokenizer.pad_token_id, config))
         first = done = start.step
@@ -97,7 +96,7 @@ def run(
             learner.load(place)
         else:
             place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
-        policy = make_policy(config, place, learner, tokenizer, progress)
+        policy = make_policy(config, place, learner, chat, progress)
         opened.callback(policy.close)
         evaluator = Evaluator(config, environments.make, policy, chat, log, distance)
         opened.callback(evaluator.close)

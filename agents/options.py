@@ -151,6 +151,8 @@ class KLMeasure:
     """Most tokens of prompt and answer; a longer prompt is left out."""
     micro_batch_tokens: int = 8192
     """Most padded tokens in one forward pass."""
+    chat_template: str | None = None
+    """Further arguments of the chat template, as JSON, such as '{"enable_thinking": false}'."""
     seed: int = 0
     """Of the questions and the sampling."""
     json: bool = False

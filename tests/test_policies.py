@@ -37,7 +37,7 @@ def mismatch(model, prompts, completions, temperature=1.0):
 def transformers_policy(tiny_student):
     model, tokenizer, _ = tiny_student
     return TransformersPolicy(
-        copy.deepcopy(model), tokenizer.eos_token_id, tokenizer.pad_token_id, max_model_len=256
+        copy.deepcopy(model), [tokenizer.eos_token_id], tokenizer.pad_token_id, max_model_len=256
     )
 
 
@@ -48,7 +48,7 @@ def vllm_policy(tiny_student):
     from agents.policies.vllm_policy import VLLMPolicy
 
     _, tokenizer, folder = tiny_student
-    policy = VLLMPolicy(folder, tokenizer.eos_token_id, max_model_len=256, options=VLLM(cache_mib=128))
+    policy = VLLMPolicy(folder, [tokenizer.eos_token_id], max_model_len=256, options=VLLM(cache_mib=128))
     yield policy
     policy.close()
 
@@ -61,7 +61,7 @@ def server_policy(tiny_student, student_server, tmp_path_factory):
         "folder",
         tmp_path_factory.mktemp("sync"),
         model.named_parameters(),
-        tokenizer.eos_token_id,
+        [tokenizer.eos_token_id],
         max_model_len=256,
     )
     yield policy

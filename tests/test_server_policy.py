@@ -138,7 +138,7 @@ def policy_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     def make(*scripted: StudentServer, max_model_len: int = 64, **options: Any) -> ServerPolicy:
         servers = Servers([server.url for server in scripted], **options)
         transfer = FolderTransfer(WeightClient(servers), tmp_path / "sync")
-        made.append(ServerPolicy(servers, transfer, WEIGHTS.items(), EOS, max_model_len))
+        made.append(ServerPolicy(servers, transfer, WEIGHTS.items(), [EOS], max_model_len))
         return made[-1]
 
     yield make
@@ -203,7 +203,7 @@ def test_nccl_is_refused_where_it_cannot_work(server: StudentServer, tmp_path: P
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigurationError, match="--sync folder"):
-        connect([server.url], "nccl", tmp_path, WEIGHTS.items(), EOS, 64)
+        connect([server.url], "nccl", tmp_path, WEIGHTS.items(), [EOS], 64)
 
 
 # -- requests ------------------------------------------------------------------------------------
@@ -380,7 +380,7 @@ def test_prefixes_cached_under_old_weights_are_an_error(
 def test_weights_that_cannot_be_written_are_an_error(server: StudentServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StudentError, match=r"cannot be written .*--sync-folder"):
-        connect([server.url], "folder", tmp_path / "file", WEIGHTS.items(), EOS, 64)
+        connect([server.url], "folder", tmp_path / "file", WEIGHTS.items(), [EOS], 64)
 
 
 def test_ranks_go_on_from_server_to_server(servers: list[StudentServer]) -> None:
@@ -442,7 +442,9 @@ def test_the_transfer_by_nccl_up_to_nccl(
 def real(tiny_student: Any, student_server: str, tmp_path_factory: Any) -> Iterator[ServerPolicy]:
     model, tokenizer, _ = tiny_student
     folder = tmp_path_factory.mktemp("sync")
-    made = connect([student_server], "folder", folder, model.named_parameters(), tokenizer.eos_token_id, 512)
+    made = connect(
+        [student_server], "folder", folder, model.named_parameters(), [tokenizer.eos_token_id], 512
+    )
     yield made
     made.close()
 
@@ -498,7 +500,7 @@ def test_weights_of_another_model_are_refused_and_right_ones_mend_it(
 def test_a_server_without_the_options_is_refused(
     tiny_student: Any, teacher_server: str, student_server: str, tmp_path: Path
 ) -> None:
-    weights, eos = tiny_student[0].named_parameters(), tiny_student[1].eos_token_id
+    weights, eos = tiny_student[0].named_parameters(), [tiny_student[1].eos_token_id]
     with pytest.raises(ConfigurationError, match="VLLM_SERVER_DEV_MODE=1"):
         connect([student_server, teacher_server], "folder", tmp_path, weights, eos, 512)
     connections = Servers([student_server, teacher_server])

@@ -255,7 +255,7 @@ def test_log_probabilities_that_trl_has_are_taken(env, tiny_student, tmp_path):
     ("config", "prompts", "message"),
     [
         ({"per_device_train_batch_size": 8}, None, "TRL asks for 8 episodes"),
-        ({"chat_template_kwargs": {"enable_thinking": False}}, None, "chat_template_kwargs is"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, None, "which the template of .* never reads"),
         ({}, [[{"role": "user", "content": "Why?"}]] * 4, "must be ids"),
     ],
 )

@@ -25,7 +25,12 @@ from socratic_env.errors import ConfigurationError, StudentError
 
 
 def connect(
-    urls: Sequence[str], sync: str, folder: Path, weights: NamedWeights, eos: int, max_model_len: int
+    urls: Sequence[str],
+    sync: str,
+    folder: Path,
+    weights: NamedWeights,
+    ends: Sequence[int],
+    max_model_len: int,
 ) -> ServerPolicy:
     """A policy of the servers at these addresses.
 
@@ -47,7 +52,7 @@ def connect(
         transfer = NCCLTransfer(client)
     else:
         transfer = FolderTransfer(client, folder)
-    return ServerPolicy(servers, transfer, weights, eos, max_model_len)
+    return ServerPolicy(servers, transfer, weights, ends, max_model_len)
 
 
 class ServerPolicy:
@@ -57,7 +62,7 @@ class ServerPolicy:
         servers: where they are.
         transfer: how weights reach them.
         weights: what they shall sample from, whatever they hold now.
-        eos: the token id that ends a response.
+        ends: token ids of which any ends a response, and no other does.
         max_model_len: most tokens of prompt and response together.
 
     Raises ConfigurationError if a server lacks an option, StudentError if one cannot be reached
@@ -65,16 +70,21 @@ class ServerPolicy:
     """
 
     def __init__(
-        self, servers: Servers, transfer: Transfer, weights: NamedWeights, eos: int, max_model_len: int
+        self,
+        servers: Servers,
+        transfer: Transfer,
+        weights: NamedWeights,
+        ends: Sequence[int],
+        max_model_len: int,
     ) -> None:
-        self.eos, self.max_model_len = eos, max_model_len
+        self.ends, self.max_model_len = tuple(ends), max_model_len
         self._servers, self._transfer = servers, transfer
         self._busy = [0] * len(servers.urls)
         self._homes: dict[int, int] = {}
         try:
             run(together(_check(servers, i, max_model_len) for i in range(len(servers.urls))))
             self.load_weights(weights)
-            run(together(check_logprobs(servers, i, eos) for i in range(len(servers.urls))))
+            run(together(check_logprobs(servers, i, self.ends) for i in range(len(servers.urls))))
         except BaseException:
             run(servers.close())
             raise
@@ -90,12 +100,12 @@ class ServerPolicy:
         self._busy[server] += 1
         try:
             reply = await self._servers.post(
-                server, "/v1/completions", _request(prompt, sampling, seed, self.eos), again=True
+                server, "/v1/completions", _request(prompt, sampling, seed, self.ends), again=True
             )
         finally:
             self._busy[server] -= 1
         try:
-            return _completion(reply, prompt, self.eos)
+            return _completion(reply, prompt, self.ends)
         except StudentError as error:
             raise StudentError(f"{self._servers.urls[server]}/v1/completions: {error}") from None
 
@@ -129,7 +139,7 @@ class ServerPolicy:
         return home
 
 
-def _request(prompt: list[int], sampling: Sampling, seed: int, eos: int) -> dict[str, Any]:
+def _request(prompt: list[int], sampling: Sampling, seed: int, ends: Sequence[int]) -> dict[str, Any]:
     return {
         "prompt": prompt,
         "max_tokens": sampling.max_tokens,
@@ -142,7 +152,8 @@ def _request(prompt: list[int], sampling: Sampling, seed: int, eos: int) -> dict
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         "seed": seed,
-        "stop_token_ids": [eos],
+        "stop_token_ids": list(ends),
+        "ignore_eos": True,  # what the folder's configurations say is in `ends` already
         "logprobs": 0,
         "return_token_ids": True,
         # So that a server without a tokenizer (--skip-tokenizer-init) can answer.
@@ -150,7 +161,7 @@ def _request(prompt: list[int], sampling: Sampling, seed: int, eos: int) -> dict
     }
 
 
-def _completion(reply: Any, prompt: list[int], eos: int) -> Completion:
+def _completion(reply: Any, prompt: list[int], ends: Sequence[int]) -> Completion:
     """Raises StudentError if a reply is not exactly what was asked for."""
     match reply:
         case {
@@ -174,7 +185,7 @@ def _completion(reply: Any, prompt: list[int], eos: int) -> Completion:
         raise StudentError(f"{len(ids)} tokens came with {len(logps)} log-probabilities: {logps[:5]}...")
     usage = reply.get("usage") or {}
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Completion(ids, logps, ids[-1:] == [eos], cached)
+    return Completion(ids, logps, bool(ids) and ids[-1] in ends, cached)
 
 
 # -- what a server must be like ----------------------------------------------------------------
@@ -202,7 +213,7 @@ async def _check(servers: Servers, server: int, max_model_len: int) -> None:
         )
 
 
-async def check_logprobs(servers: Servers, server: int, eos: int) -> None:
+async def check_logprobs(servers: Servers, server: int, ends: Sequence[int]) -> None:
     """Raises ConfigurationError if log-probabilities are not those at the sampling temperature.
 
     At half the temperature the log-probabilities of two tokens lie twice as far apart; those of a
@@ -210,7 +221,7 @@ async def check_logprobs(servers: Servers, server: int, eos: int) -> None:
     """
     best = []
     for temperature in (1.0, 0.5):
-        probe = _request([eos], Sampling(temperature, max_tokens=1), 0, eos) | {"logprobs": 5}
+        probe = _request([ends[0]], Sampling(temperature, max_tokens=1), 0, ends) | {"logprobs": 5}
         reply = await servers.post(server, "/v1/completions", probe, again=True)
         best.append(reply["choices"][0]["logprobs"]["top_logprobs"][0])
     common = best[0].keys() & best[1].keys()

@@ -18,12 +18,13 @@ class TransformersPolicy:
 
     Args:
         model: a causal language model of transformers.
-        eos, pad: token ids that end a response and fill short prompts.
+        ends: token ids of which any ends a response.
+        pad: the id that fills short prompts.
         max_model_len: most tokens of prompt and response together.
     """
 
-    def __init__(self, model: Any, eos: int, pad: int, max_model_len: int) -> None:
-        self.model, self.eos, self.pad, self.max_model_len = model, eos, pad, max_model_len
+    def __init__(self, model: Any, ends: Sequence[int], pad: int, max_model_len: int) -> None:
+        self.model, self.ends, self.pad, self.max_model_len = model, tuple(ends), pad, max_model_len
 
     def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
         """One response for each prompt, prompts of like length together."""
@@ -65,6 +66,7 @@ class TransformersPolicy:
             mask[i, width - len(prompt) :] = 1
         tokens, logps = [], []
         live = torch.ones(len(prompts), dtype=torch.bool, device=device)
+        ends = torch.tensor(self.ends, device=device)
         cache = None
         for _ in range(sampling.max_tokens):
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -80,7 +82,7 @@ class TransformersPolicy:
             token, logp = _draw(out.logits[:, -1].float(), sampling, generator)
             tokens.append(token)
             logps.append(logp)
-            live &= token != self.eos
+            live &= ~torch.isin(token, ends)
             if not live.any():
                 break
             ids = token[:, None]
@@ -90,9 +92,9 @@ class TransformersPolicy:
 
     def _ended(self, ids: list[int], logps: list[float]) -> Completion:
         """The response up to its end; what was drawn after it, while others went on, counts for nothing."""
-        finished = self.eos in ids
-        length = ids.index(self.eos) + 1 if finished else len(ids)
-        return Completion(ids[:length], logps[:length], finished)
+        place = next((i for i, token in enumerate(ids) if token in self.ends), None)
+        length = len(ids) if place is None else place + 1
+        return Completion(ids[:length], logps[:length], place is not None)
 
 
 def _draw(

@@ -22,7 +22,7 @@ class VLLMPolicy:
 
     Args:
         folder: a model in transformers' format.
-        eos: the token id that ends a response.
+        ends: token ids of which any ends a response, and no other does.
         max_model_len: most tokens of prompt and response together.
         dtype: of the engine's weights; float32 makes its log-probabilities those of the learner.
         options: memory, parallelism and graphs.
@@ -32,13 +32,13 @@ class VLLMPolicy:
     def __init__(
         self,
         folder: str | Path,
-        eos: int,
+        ends: Sequence[int],
         max_model_len: int,
         dtype: str = "float32",
         options: VLLM | None = None,
         seed: int = 0,
     ) -> None:
-        self.eos, self.max_model_len = eos, max_model_len
+        self.ends, self.max_model_len = tuple(ends), max_model_len
         options = options or VLLM()
         cache = None if options.cache_mib is None else options.cache_mib * 2**20
         self._engine = make_engine(
@@ -81,7 +81,8 @@ class VLLMPolicy:
             max_tokens=sampling.max_tokens,
             seed=seed,
             logprobs=0,
-            stop_token_ids=[self.eos],
+            stop_token_ids=list(self.ends),
+            ignore_eos=True,  # what the folder's configurations say is in `ends` already
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -89,7 +90,7 @@ class VLLMPolicy:
         best = output.outputs[0]
         ids = list(best.token_ids)
         logps = [entry[token].logprob for entry, token in zip(best.logprobs, ids, strict=True)]
-        finished = bool(ids) and ids[-1] == self.eos
+        finished = bool(ids) and ids[-1] in self.ends
         return Completion(ids, logps, finished, output.num_cached_tokens or 0)
 
     def load_weights(self, weights: NamedWeights) -> None:

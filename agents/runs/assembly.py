@@ -22,6 +22,7 @@ from agents.warm_start import chain_student
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
 from socratic_env.errors import ConfigurationError
+from socratic_env.models.chat import Chat, ends_of
 from socratic_env.questions import QuestionSet
 from socratic_env.questions.chains import ChainQuestions
 
@@ -49,6 +50,12 @@ def load_student(folder: Path, attention: str = "sdpa") -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def chat_of(config: TrainConfig, model: Any, tokenizer: Any) -> Chat:
+    """The student's chat format, looked at once. Raises ConfigurationError for one that cannot be used."""
+    ends = ends_of(model.generation_config, model.config)
+    return Chat(tokenizer, config.history_tokens, config.template_arguments(), ends)
 
 
 def new_student(config: TrainConfig, questions: QuestionSet) -> tuple[Any, Any]:
@@ -88,11 +95,10 @@ def warm_student(
 
 
 def make_policy(
-    config: TrainConfig, folder: Path, learner: Learner, tokenizer: Any, progress: Progress
+    config: TrainConfig, folder: Path, learner: Learner, chat: Chat, progress: Progress
 ) -> Policy:
     """The sampler: vLLM where it is installed, else transformers, on the learner's own model where
     that is whole."""
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     chosen = sampler(config)
     if chosen == "server":
         from agents.policies.server_policy import connect
@@ -101,17 +107,17 @@ def make_policy(
         progress.console.print(f"sending weights to {', '.join(config.servers)}", highlight=False)
         sync_folder = config.sync_folder or config.run_dir / "sync"
         weights = learner.weights().items()
-        return connect(config.servers, config.sync, sync_folder, weights, eos, config.max_model_len)
+        return connect(config.servers, config.sync, sync_folder, weights, chat.ends, config.max_model_len)
     if chosen == "vllm":
         from agents.policies.vllm_policy import VLLMPolicy
 
         progress.console.print("starting vLLM")
-        return VLLMPolicy(folder, eos, config.max_model_len, config.dtype, config.vllm, config.seed)
+        return VLLMPolicy(folder, chat.ends, config.max_model_len, config.dtype, config.vllm, config.seed)
     from agents.policies.transformers_policy import TransformersPolicy
 
     several = processes.size() > 1
     own = learner.model if not (several or config.lora_rank) else load_student(folder)[0].to(learner.device)
-    return TransformersPolicy(own, eos, pad, config.max_model_len)
+    return TransformersPolicy(own, chat.ends, chat.pad, config.max_model_len)
 
 
 def distance_from(config: TrainConfig, model: Any, tokenizer: Any) -> TeacherDistance | None:

@@ -19,7 +19,8 @@ from agents.runs.assembly import load_student
 from socratic_env.errors import ConfigurationError
 from socratic_env.evaluation.intervals import Counted, estimate, resamples_of
 from socratic_env.evaluation.runner import evaluation_questions
-from socratic_env.models.chat import Chat
+from socratic_env.models.chat import Chat, ends_of
+from socratic_env.models.chat_template import template_arguments
 from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
 
@@ -37,6 +38,8 @@ def measure(options: KLMeasure) -> dict[str, Any]:
     found = load_questions(spec_of(options.questions, "--questions"), options.domain, options.split)
     _, asked = evaluation_questions(found, options.number, options.seed)
     model, tokenizer = load_student(options.student)
+    arguments = template_arguments("the student", options.chat_template)
+    chat = Chat(tokenizer, None, arguments, ends_of(model.generation_config, model.config))
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     distance = TeacherDistance.load(
         str(options.teacher), model, tokenizer, options.temperature, options.micro_batch_tokens
@@ -49,9 +52,9 @@ def measure(options: KLMeasure) -> dict[str, Any]:
         teacher="retry",
         max_attempts=1,
     )
-    policy = TransformersPolicy(model, tokenizer.eos_token_id, tokenizer.pad_token_id, options.max_model_len)
+    policy = TransformersPolicy(model, chat.ends, chat.pad, options.max_model_len)
     sampling = Sampling(options.temperature, max_tokens=options.max_response_tokens)
-    batch = rollout(env, policy, Chat(tokenizer), sampling, options.seed, [q.id for q in asked])
+    batch = rollout(env, policy, chat, sampling, options.seed, [q.id for q in asked])
     env.close()
     check_prompts_fit(batch, sampling, options.max_model_len)
     sums_B3, lengths_B = distance.sums(batch.samples)

@@ -25,6 +25,7 @@ from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.errors import QuestionError
+from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.teachers.rule_teacher import UNKNOWN_MISTAKE, UNREADABLE
@@ -152,16 +153,17 @@ def worked_dialogues(
 
 def training_row(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue) -> tuple[list[int], list[bool]]:
     """Token ids of a dialogue, and which of them are targets: the student's own replies, and their end."""
+    chat = Chat(tokenizer)
     ids: list[int] = []
     targets: list[bool] = []
     end = tokenizer.convert_tokens_to_ids(END)
     for message in rules_of.messages(dialogue):
         head = f"{START}{message['role']}\n"
-        parts = tokenizer([head, message["content"], "\n"], add_special_tokens=False)["input_ids"]
-        said = [*parts[1], end]
-        ids += parts[0] + said + parts[2]
+        before, after = tokenizer([head, "\n"], add_special_tokens=False)["input_ids"]
+        said = [*chat.plain(message["content"]), end]
+        ids += before + said + after
         own = message["role"] == "assistant"
-        targets += [False] * len(parts[0]) + [own] * len(said) + [False] * len(parts[2])
+        targets += [False] * len(before) + [own] * len(said) + [False] * len(after)
     return ids, targets
 
 

@@ -133,7 +133,7 @@ def play(arm: Arm, seed: int, student: Path, version: str) -> list[dict[str, Any
         teacher = shared_teacher(config, opened)
         model, tokenizer = load_student(student)
         chat, log = Chat(tokenizer), Counting()
-        policy = TransformersPolicy(model, chat.eos, tokenizer.pad_token_id, config.max_model_len)
+        policy = TransformersPolicy(model, chat.ends, chat.pad, config.max_model_len)
         env = make_env(config, teacher, "train", config.questions_per_step, config.rollouts_per_question)
         opened.callback(env.close)
 

@@ -12,6 +12,7 @@ Run with TRL 1.16.0. Private methods of that version are used, so other versions
         rollout_func=rollout_func(env),
     )
 
+`GRPOConfig(chat_template_kwargs={"enable_thinking": False})` holds for prompts and guidance alike.
 The dataset's prompts are ids of the environment's questions; the environment has the messages. A
 generation batch (per_device_train_batch_size * steps_per_generation rows) is one batch of the
 environment, so the statistics of reward decay and whitening are over it, whatever TRL splits it into.
@@ -32,6 +33,7 @@ from trl.trainer.utils import pad
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat
+from socratic_env.models.chat_template import template_arguments
 from socratic_env.rewards import whitened
 
 if not trl.__version__.startswith("1.16."):
@@ -61,7 +63,7 @@ def rollout_func(env: SocraticVectorEnv) -> Callable[[list[str], GRPOTrainer], d
 
     def rollout(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         _check(prompts, trainer, env)
-        chat = Chat(trainer.processing_class)
+        chat = chat_of(trainer)
         _, infos = env.reset(options={"question_ids": prompts})
         asked = [chat.prompt(messages) for messages in infos["messages"]]
         turns: list[list[_Turn]] = [[] for _ in prompts]
@@ -136,11 +138,24 @@ def _check(prompts: Sequence[str], trainer: GRPOTrainer, env: SocraticVectorEnv)
         raise ConfigurationError(
             f"{trainer.accelerator.num_processes} processes would each settle a batch of their own; use one"
         )
-    if trainer.chat_template_kwargs:
-        raise ConfigurationError(
-            f"chat_template_kwargs is {trainer.chat_template_kwargs!r}; set what you need in the "
-            "tokenizer's chat_template instead"
-        )
+
+
+def chat_of(trainer: GRPOTrainer) -> Chat:
+    """The chat format of the trainer, with its `chat_template_kwargs`. TRL then ends responses, and masks
+    what follows, at every end of it."""
+    chat = Chat(
+        trainer.processing_class,
+        chat_template=template_arguments("GRPOConfig.chat_template_kwargs", trainer.chat_template_kwargs),
+        model_ends=tuple(trainer.eos_token_ids),
+    )
+    trainer.eos_token_ids = ends = list(chat.ends)
+    if trainer.use_vllm:
+        settings = trainer.vllm_generation.generation_kwargs
+        settings["stop_token_ids"] = list(dict.fromkeys([*settings.get("stop_token_ids", ()), *ends]))
+    else:
+        trainer.generation_config.eos_token_id = ends
+        trainer.generation_kwargs["eos_token_id"] = ends
+    return chat
 
 
 def _generate(trainer: GRPOTrainer, prompts: list[list[int]]) -> list[_Turn]:

@@ -10,7 +10,8 @@ in `actor_rollout_ref.rollout.agent.agent_loop_config_path`,
 and set `algorithm.adv_estimator=socratic`, `algorithm.use_kl_in_reward=False`. Rows of the dataset hold
 `prompt`, `question_id`, `data_source` and `agent_name`; `socratic_env.engine.concurrent.rows(questions,
 count, agent_name="socratic", data_source="socratic")` makes them. `rollout.response_length` bounds an
-episode: all attempts and the guidance between them.
+episode: all attempts and the guidance between them. `data.apply_chat_template_kwargs` (such as
+`{enable_thinking: false}`) holds for prompts and guidance alike.
 
 A row is an episode, to the id as it was sampled: response 1, guidance, response 2, ... The reward that
 verl sees is 1 for a solved episode. The estimator sees the whole batch, so decay is exact, and each attempt
@@ -30,6 +31,7 @@ from socratic_env.dialogue import cut, messages
 from socratic_env.engine.concurrent import shared_session
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat
+from socratic_env.models.chat_template import template_arguments
 
 
 @register("socratic")
@@ -38,14 +40,13 @@ class SocraticAgentLoop(AgentLoopBase):
 
     def __init__(self, *args: Any, arguments: Any = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        if self.apply_chat_template_kwargs:
-            raise ConfigurationError(
-                "data.apply_chat_template_kwargs must be empty: guidance turns lack them"
-            )
         self._session = shared_session(arguments or {})
         if not self._session.interaction.decays:
             raise ConfigurationError("leave reward='decay'; the estimator of this adapter decays")
-        self._chat = Chat(self.tokenizer)
+        given = template_arguments(
+            "data.apply_chat_template_kwargs", dict(self.apply_chat_template_kwargs or {})
+        )
+        self._chat = Chat(self.tokenizer, chat_template=given)
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """Play the question of `question_id`; the prompt is the environment's, not the row's."""
@@ -56,10 +57,11 @@ class SocraticAgentLoop(AgentLoopBase):
             raise ConfigurationError(
                 f"{dialogue.question.id} has {len(prompt)} tokens, more than rollout.prompt_length {longest}"
             )
+        stops = list(dict.fromkeys([*(sampling_params.get("stop_token_ids") or ()), *self._chat.ends]))
         request, metrics = uuid4().hex, dict[str, float]()
         ids, mask, logprobs, outputs = prompt, list[int](), list[float](), []
         while dialogue.stop is None:
-            limited = {**sampling_params, "max_tokens": budget - len(mask)}
+            limited = {**sampling_params, "max_tokens": budget - len(mask), "stop_token_ids": stops}
             with simple_timer("generate_sequences", metrics):
                 output = await self.server_manager.generate(request, prompt_ids=ids, sampling_params=limited)
             outputs.append(output)

@@ -2,67 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
+from socratic_env.models.chat_template import SENTINEL, Template, template_of
 from socratic_env.types import Message
-
-_SENTINEL = "\u2063reply\u2063"
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A tokenizer's chat format in ids.
+    """A tokenizer's chat format in ids. Raises ConfigurationError for one that cannot be used.
 
     history_tokens: most ids of a wrong answer that the next prompt repeats, half of them from its
     beginning and half from its end (where the answer stands); None: all of them.
+    chat_template: further arguments of the template, such as {"enable_thinking": False}.
+    model_ends: ids that the model's configuration ends a text with, see `ends_of`.
     """
 
     tokenizer: Any
     history_tokens: int | None = None
+    chat_template: Mapping[str, Any] = field(default_factory=dict)
+    model_ends: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self._template
+
+    @cached_property
+    def _template(self) -> Template:
+        return template_of(self.tokenizer, self.chat_template)
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """The ids that end a response, the template's own first: where a turn ends, the tokenizer's
+        end-of-text, and those of the model's configuration that are control tokens here (an ordinary token
+        among them is left over from another tokenizer)."""
+        known = set(self._template.control.tokens.values())
+        own = [*self._template.closing[-1:], self.tokenizer.eos_token_id]
+        listed = [number for number in self.model_ends if number in known]
+        return tuple(dict.fromkeys(number for number in [*own, *listed] if number is not None))
 
     @property
-    def eos(self) -> int:
-        """The id that ends a response."""
-        return int(self.tokenizer.eos_token_id)
+    def pad(self) -> int:
+        """The id that fills short rows."""
+        number = self.tokenizer.pad_token_id
+        return int(self.ends[0] if number is None else number)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Ids of a dialogue, up to where the student begins to reply."""
-        encoded = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
+        return self._template.ids(messages)
 
     def turn(self, user: str) -> list[int]:
         """Ids from the end of a reply, over a user's message, to where the next reply begins.
 
-        Begins with the end-of-reply id.
+        Begins with the end-of-reply id, where the template writes one.
         """
-        text = self.tokenizer.apply_chat_template(
-            [
-                {"role": "user", "content": "-"},
-                {"role": "assistant", "content": _SENTINEL},
-                {"role": "user", "content": user},
-            ],
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        tail = text.split(_SENTINEL, 1)[1]
-        return list(self.tokenizer(tail, add_special_tokens=False)["input_ids"])
+        dialogue: list[Message] = [
+            {"role": "user", "content": "-"},
+            {"role": "assistant", "content": SENTINEL},
+            {"role": "user", "content": user},
+        ]
+        return self._template.ids(dialogue, after=SENTINEL)
 
-    def text(self, response: Sequence[int]) -> str:
-        """A response as text."""
-        return str(self.tokenizer.decode(response, skip_special_tokens=True))
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text by itself, none of them a control token."""
+        held: list[str] = []
+        return self._template.control.encode(self._template.control.guard(text, held), held)
+
+    def broken(self, text: str) -> str:
+        """A text whose control tokens are broken by an invisible character, for those who tokenize it."""
+        return self._template.control.broken(text)
+
+    def text(self, response: Iterable[int]) -> str:
+        """A response as text, without the ids of ends and padding; all others are what was said."""
+        silent = {*self.ends, self.pad}
+        said = [number for number in response if number not in silent]
+        return str(self.tokenizer.decode(said, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def extend(self, prompt: list[int], response: list[int], user: str) -> list[int]:
         """The next prompt: what was said, to the id, and the user's new message."""
         turn = self.turn(user)
-        ended = bool(response) and response[-1] == self.eos and turn[:1] == [self.eos]
-        return [*prompt, *self._kept(response), *(turn[1:] if ended else turn)]
+        return [*prompt, *self._kept(response), *turn[self._said_already(response, turn) :]]
+
+    def _said_already(self, response: Sequence[int], turn: Sequence[int]) -> int:
+        """How many ids of the turn a response that ended has put into the history itself: the template's
+        end of the turn, by whichever end, or the mark of the next turn where models stop at that."""
+        if not response or response[-1] not in self.ends:
+            return 0
+        for end in (*self._template.closing[-1:], response[-1]):
+            place = turn.index(end) if end in turn else None
+            if place is not None and not self.tokenizer.decode(turn[:place]).strip():
+                return place + 1
+        return 0
 
     def _kept(self, response: list[int]) -> list[int]:
         most = self.history_tokens
         if most is None or len(response) <= most:
             return response
         return response[: most // 2] + response[len(response) - (most - most // 2) :]
+
+
+def ends_of(*configs: Any) -> tuple[int, ...]:
+    """The end ids that configurations of a model name: one, several or none each."""
+    found: list[int] = []
+    for config in configs:
+        read = config.get if isinstance(config, Mapping) else partial(getattr, config)
+        named = read("eos_token_id", None)
+        found += [named] if isinstance(named, int) else list(named or ())
+    return tuple(dict.fromkeys(found))

@@ -8,12 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.models.chat_template import template_arguments
 from socratic_env.types import Message
 
+CHAT_TEMPLATE = "chat_template_kwargs"
+"""The field under which vLLM, SGLang and others take further arguments of a chat template."""
 _UNFIT = {
     "messages": "they are the dialogue; leave it out",
     "api_key": "put the key into an environment variable and name that with 'api_key_env'",
 }
+
+
+def chat_template_field(
+    who: str, chat_template: Mapping[str, Any] | None, request: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The field of these arguments, if there are any. Raises ConfigurationError for what are none, and where
+    `request` has such a field too."""
+    given = template_arguments(who, chat_template)
+    if given and isinstance(request, Mapping) and CHAT_TEMPLATE in request:
+        raise ConfigurationError(
+            f"{who}: chat_template and request both set {CHAT_TEMPLATE!r}; leave one out"
+        )
+    return {CHAT_TEMPLATE: given} if given else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from socratic_env.errors import ConfigurationError
+from socratic_env.models.chat import Chat, ends_of
+from socratic_env.models.chat_template import template_arguments
 from socratic_env.models.vllm_engine import EngineLoop, make_engine
 from socratic_env.types import Message, Usage
 
@@ -77,23 +79,21 @@ class LocalModel:
         self._who, self._max_tokens, self._seed = who, max_tokens, seed
         self._sampling = {"temperature": temperature, "top_p": top_p}
         self._settings = {"max_model_len": max_model_len, "dtype": dtype, **(engine or {})}
-        self._template = dict(chat_template or {})
+        self._template = template_arguments(who, chat_template)
         self._engine: Any = None
+        self._chat: Chat | None = None
         self._loop: EngineLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_loop": None, "_thread": None}
+        return {**self.__dict__, "_engine": None, "_chat": None, "_loop": None, "_thread": None}
 
     async def encode(self, chat: Sequence[Message]) -> list[int]:
         """The ids of a chat, up to where the model replies."""
         if self._loop is None:
             await self._in_thread(self._start)
-        return list(
-            self._engine.get_tokenizer().apply_chat_template(
-                list(chat), add_generation_prompt=True, return_dict=False, **self._template
-            )
-        )
+        assert self._chat is not None
+        return self._chat.prompt(chat)
 
     def room(self, ids: Sequence[int]) -> int:
         """How many tokens a reply to these ids may have; 0 or less: the prompt is too long."""
@@ -110,9 +110,13 @@ class LocalModel:
         from vllm.sampling_params import RequestOutputKind
 
         assert self._loop is not None
+        assert self._chat is not None
         parameters = SamplingParams(
             max_tokens=min(self._max_tokens, self.room(ids)),
             seed=_seed_of(self._seed, rollout, ids),
+            stop_token_ids=list(self._chat.ends),
+            ignore_eos=True,  # what the folder's configurations say is in `ends` already
+            detokenize=False,  # it would leave out more than the end
             output_kind=RequestOutputKind.FINAL_ONLY,
             **self._sampling,
         )
@@ -120,7 +124,7 @@ class LocalModel:
         output = await self._loop.complete(ids, parameters)
         said = output.outputs[0]
         usage = Usage(1, 0, len(ids), len(said.token_ids), time.perf_counter() - start)
-        return Completion(said.text, said.finish_reason, usage)
+        return Completion(self._chat.text(said.token_ids), said.finish_reason, usage)
 
     async def close(self) -> None:
         """Shut the engine down; the next prompt would start it again."""
@@ -152,15 +156,23 @@ class LocalModel:
                 f"{self._who}: vLLM cannot run {self.folder}: {' '.join(str(error).split())}; change its "
                 "settings (`engine` holds further ones of vllm.LLM)"
             ) from error
-        if engine.get_tokenizer().chat_template is None:
-            raise ConfigurationError(f"{self._who}: the model in {self.folder} has no chat template")
+        try:
+            self._chat = self._look_at(engine)
+        except ConfigurationError as error:
+            engine.llm_engine.engine_core.shutdown()
+            raise ConfigurationError(f"{self._who}: {self.folder}: {error}") from None
         self._engine, self._loop = engine, EngineLoop(engine)
+
+    def _look_at(self, engine: Any) -> Chat:
+        model = engine.llm_engine.model_config
+        ends = ends_of(model.try_get_generation_config(), model.hf_config)
+        return Chat(engine.get_tokenizer(), chat_template=self._template, model_ends=ends)
 
     def _stop(self) -> None:
         if self._loop is not None:
             self._loop.close()
             self._engine.llm_engine.engine_core.shutdown()
-            self._engine = self._loop = None
+            self._engine = self._loop = self._chat = None
 
 
 def _seed_of(seed: int, rollout: int, ids: Sequence[int]) -> int:

@@ -16,6 +16,7 @@ from socratic_env.errors import (
 )
 from socratic_env.models.completion import ended
 from socratic_env.models.endpoint import Endpoint
+from socratic_env.models.fields import chat_template_field
 from socratic_env.students.student import Student, StudentReply, StudentRequest
 
 _FAULTS: dict[type[Exception], type[StudentError]] = {
@@ -29,9 +30,11 @@ class OpenAIStudent(Student):
 
     Args:
         temperature, top_p, max_tokens, seed: of the replies; seed + rollout is sent along.
-        request: further fields of the request, such as {"chat_template_kwargs": {...}}, or None for one
+        request: further fields of the request, such as {"top_k": 20}, or None for one
             that is to be left out: {"seed": None}.
         rename: fields under another name: {"max_tokens": "max_completion_tokens"}.
+        chat_template: further arguments of the server's chat template, such as {"enable_thinking": False},
+            sent as chat_template_kwargs.
         others: as for `Endpoint`.
     """
 
@@ -51,6 +54,7 @@ class OpenAIStudent(Student):
         max_reply_bytes: int = 8 * 2**20,
         request: Mapping[str, Any] | None = None,
         rename: Mapping[str, str] | None = None,
+        chat_template: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(request, Mapping) and request.get("seed") is not None:
             raise ConfigurationError(
@@ -58,6 +62,7 @@ class OpenAIStudent(Student):
                 "reply; use the student's own seed, or null to send none"
             )
         fields = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
+        fields |= chat_template_field("student 'openai'", chat_template, request)
         self._endpoint = Endpoint(
             "student 'openai'",
             base_url,

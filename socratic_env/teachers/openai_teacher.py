@@ -21,6 +21,7 @@ from socratic_env.errors import (
 )
 from socratic_env.models.completion import without_thinking
 from socratic_env.models.endpoint import Endpoint
+from socratic_env.models.fields import chat_template_field
 from socratic_env.protocols import teacher_messages
 from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import Guidance
@@ -39,9 +40,11 @@ class OpenAITeacher(Teacher):
     Args:
         temperature, max_tokens: of the guidance (Table 5: 0.2 and 1024).
         prompt_price, completion_price: money for a million tokens, for `Usage.cost`.
-        request: further fields of the request, such as {"chat_template_kwargs": {...}}, or None for one
+        request: further fields of the request, such as {"top_k": 20}, or None for one
             that is to be left out: {"temperature": None}.
         rename: fields under another name: {"max_tokens": "max_completion_tokens"}.
+        chat_template: further arguments of the server's chat template, such as {"enable_thinking": False},
+            sent as chat_template_kwargs.
         others: as for `Endpoint`. No call of `guide` takes longer than `deadline_s`.
     """
 
@@ -63,13 +66,15 @@ class OpenAITeacher(Teacher):
         completion_price: float = 0.0,
         request: Mapping[str, Any] | None = None,
         rename: Mapping[str, str] | None = None,
+        chat_template: Mapping[str, Any] | None = None,
     ) -> None:
+        fields = {"temperature": temperature, "max_tokens": max_tokens}
         self._endpoint = Endpoint(
             "teacher 'openai'",
             base_url,
             model,
             api_key_env,
-            {"temperature": temperature, "max_tokens": max_tokens},
+            fields | chat_template_field("teacher 'openai'", chat_template, request),
             request,
             rename,
             deadline_s,
