@@ -267,7 +267,8 @@ def _meanings(given: Any, layout: Layout) -> dict[str, int]:
     dressed = _DRESSED.fullmatch(said)
     if not meant and dressed is not None:
         place = _place(_bare(dressed["label"]), layout)
-        if place is not None and " ".join(dressed["text"].split()) == texts[place]:
+        named = " ".join(dressed["text"].split()).casefold()
+        if place is not None and named == texts[place].casefold():
             meant["by its letter and text"] = place
     return meant
 

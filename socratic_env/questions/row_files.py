@@ -34,6 +34,8 @@ def rows_of(path: Path) -> Iterator[tuple[str, Any]]:
     Raises QuestionError for a file that cannot be read."""
     try:
         yield from _table(path) if path.suffix == ".parquet" else _json(path)
+    except QuestionError:
+        raise
     except (OSError, ValueError, NotImplementedError, RecursionError) as error:
         raise QuestionError(f"{path} cannot be read: {error}; fetch or write the file again") from error
 
@@ -96,9 +98,8 @@ def _listed(whole: Any, path: Path) -> Iterator[tuple[str, Any]]:
     elif not isinstance(whole, Mapping):
         yield "line 1", whole
     elif _ROW_FIELDS & whole.keys():
-        columns = [key for key in whole if key in _ROW_FIELDS and isinstance(whole[key], list | Mapping)]
-        asked = whole.get("question")
-        if columns and not (isinstance(asked, Mapping) and "stem" in asked) and "prompt" not in columns:
+        asked = whole.get("question", whole.get("problem"))
+        if isinstance(asked, list) or (isinstance(asked, Mapping) and "stem" not in asked):
             raise QuestionError(
                 f"{path} holds one object of columns ({', '.join(map(str, whole))[:80]}), not rows; write "
                 "one object for each row, with pandas by to_json(orient='records', lines=True)"
