@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from typing import NoReturn
 
 from socratic_env.checks.parts import wrong_answers
 from socratic_env.errors import CheckError
 from socratic_env.leakage import detect
-from socratic_env.numbers import NUMBER, close_enough, parse_number
+from socratic_env.numbers import close_enough, numbers_in, plain, read_number
 from socratic_env.types import AnswerKind, Mistake, Question, reply
 from socratic_env.verifiers import Verifier
 
-_NUMBER = re.compile(r"[-+\u2212]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _SLACK = 1e-6
 """A solution may round the value that it comes to."""
 
@@ -78,7 +76,7 @@ def _check_options(question: Question) -> None:
 def _check_number(question: Question) -> None:
     if question.options:
         refuse(question, "it is numeric and has options; leave them out, or make its kind a choice")
-    if parse_number(question.answer, question.unit) is None:
+    if read_number(question.answer, question.unit) is None:
         refuse(question, f"its answer {question.answer!r} is no number; give one, with its unit or without")
     for name in ("abs_tol", "rel_tol"):
         tolerance = getattr(question, name)
@@ -100,7 +98,9 @@ def _check_secrecy(question: Question) -> None:
     if question.solution and len(question.solution) > 20 and question.solution in shown:
         refuse(question, "its text holds its solution; the student would read it, so leave it out")
     # Numbers that are given are no leak. The words are left out, since quoting them would be none.
-    asked = replace(question, statement="; ".join(_NUMBER.findall(question.statement)))
+    said = plain(question.statement)
+    given = "; ".join(said[number.start : number.end] for number in numbers_in(said))
+    asked = replace(question, statement=given)
     leaks = [kind for kind in detect(asked, shown) if kind in ("letter", "number")]
     if leaks:
         refuse(question, f"its text tells the answer ({', '.join(leaks)}); leave that out of what is asked")
@@ -129,11 +129,8 @@ def _check_solution(question: Question) -> None:
                 question, f"its solution never says {' '.join(absent)!r} of its answer; correct one of them"
             )
         return
-    truth = parse_number(question.answer, question.unit)
-    # Both, since "2 x 10^3" is a number, and the 2 in "6 / 2" is one too.
-    found = [match[0] for pattern in (NUMBER, _NUMBER) for match in pattern.finditer(question.solution)]
-    values = [parse_number(text.rstrip(".,")) for text in found]
-    numbers = [value for value in values if value is not None]
+    truth = read_number(question.answer, question.unit)
+    numbers = [number.value for number in numbers_in(plain(question.solution))]
     assert truth is not None
     if question.answer in question.solution or not numbers:
         return
@@ -141,8 +138,8 @@ def _check_solution(question: Question) -> None:
     if not any(close_enough(abs(value), abs(truth), question.abs_tol, rel_tol) for value in numbers):
         refuse(
             question,
-            f"its solution never comes to its answer {question.answer} (its last number is {numbers[-1]:g}); "
-            "correct one of them",
+            f"its solution never comes to its answer {question.answer} (its last number is "
+            f"{float(numbers[-1]):g}); correct one of them",
         )
 
 

@@ -14,6 +14,7 @@ from socratic_env.leakage.encodings import decoded, spelled_out
 from socratic_env.leakage.letters import names_letter
 from socratic_env.leakage.texts import gives_text, gives_words, paraphrases, sentences
 from socratic_env.leakage.values import Gold, tells_number
+from socratic_env.numbers.notation import VULGAR
 from socratic_env.types import Question
 
 __all__ = ["KINDS", "detect"]
@@ -47,7 +48,8 @@ def detect(question: Question, text: str) -> list[str]:
 
 def _normalised(text: str) -> str:
     if not text.isascii():
-        text = _SUPERSCRIPT.sub(r"^\g<0>", text.translate(_INVISIBLE).translate(_QUOTES))
+        text = text.translate(_INVISIBLE).translate(_QUOTES).translate(VULGAR)
+        text = _SUPERSCRIPT.sub(r"^\g<0>", text)
         text = unicodedata.normalize("NFKC", text).translate(_LOOKALIKES).replace("^−", "^-")
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
+from socratic_env.numbers import Number, numbers_in, numbers_in_words, plain
+from socratic_env.numbers.words import ONES
 from socratic_env.types import Question
 
-_MANTISSA = r"(?:\d{1,3}(?:[ ,]\d{3}(?!\d))+|\d{1,40})(?:\.\d{1,40})?|\.\d{1,40}"
-_POWER = r"(?:e([-+]?\d{1,4})| ?(?:[x*\u00d7\u00b7]|\\times|\\cdot) ?10(?:\^|\*\*) ?[{(]?([-+]?\d{1,4}))"
-_NUMBER = re.compile(rf"(?<![\w.])[-+]?({_MANTISSA})(?:{_POWER})?(?:[)}}]?)( ?%| per ?cent)?", re.IGNORECASE)
-_FRACTION = re.compile(r"(?<![\w./^])(\d{1,6}) ?/ ?(\d{1,6})(?![\w/]|\.\d)")
-_LEADING = re.compile(rf" ?[-+]?({_MANTISSA})(?:{_POWER})?( ?%)?(.*)", re.IGNORECASE | re.DOTALL)
+_PERCENT = re.compile(r" ?(?:\\?%|per ?cent\b)", re.IGNORECASE)
 _CUE = re.compile(
     r"(?:=|:|\b(?:is|be|gets?|gives?|answer|result|find|equals|makes|to|yields|exactly|of|has|holds)) ?$",
     re.IGNORECASE,
@@ -25,25 +24,6 @@ _STRONG_CUE = re.compile(
 _STEP = re.compile(r"\b(?:step|line|attempt|part|question|eq|equation|item|term)s? ?$", re.IGNORECASE)
 _FEW = 2  # numbers of fewer significant digits must be exact, and need a cue if of one digit
 _SHARED = 3  # digits from which a change of unit is recognised by the digits alone
-_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
-    sixteen seventeen eighteen nineteen"""
-_WORDS = {word: value for value, word in enumerate(_ONES.split())}
-_DECADES = """twenty thirty forty fifty sixty seventy eighty ninety"""
-_TENS = {word: 10 * value for value, word in enumerate(_DECADES.split(), 2)}
-_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-_PARTS = {
-    "half": 0.5,
-    "a quarter": 0.25,
-    "one quarter": 0.25,
-    "three quarters": 0.75,
-    "a third": 1 / 3,
-    "two thirds": 2 / 3,
-    "one in two": 0.5,
-    "one in four": 0.25,
-    "three in four": 0.75,
-}
-_PARTS_PATTERN = re.compile(rf"\b(?:{'|'.join(_PARTS)})\b")
-_TOKENS = re.compile(r"[a-z]+|[^a-z\s-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +52,7 @@ class Gold:
             return None
         if any(_same(value, mine[0]) for value in wrong):
             return None
-        given = frozenset(abs(value) for value, _, _, _ in _values(statement))
+        given = frozenset(abs(value) for value, *_ in _all_values(statement))
         return mine[0], mine[1], wrong, given
 
     @classmethod
@@ -88,29 +68,32 @@ class Gold:
 
 def _leading(text: str) -> tuple[float, int] | None:
     """(value, significant digits) of a text that is a number and perhaps a unit."""
-    match = _LEADING.fullmatch(text.strip())
-    if match is None or len(match[5].split()) > 2:
+    bare = plain(text).strip()
+    number = next(numbers_in(bare), None)
+    if number is None or number.start or len(bare[number.end :].split()) > 2:
         return None
-    return _value(match[1], match[2] or match[3], match[4])
+    share = 0.01 if _PERCENT.match(bare, number.end) else 1.0
+    return float(number.value) * share, number.digits
 
 
-def _value(mantissa: str, power: str | None, percent: str | None) -> tuple[float, int]:
-    plain = mantissa.replace(",", "").replace(" ", "")
-    digits = plain.replace(".", "").lstrip("0")
-    if "." not in plain:
-        digits = digits.rstrip("0")
-    value = float(plain) * (0.01 if percent else 1.0)
-    exponent = int(power) if power else 0
-    return (value * 10.0**exponent if abs(exponent) <= 300 else math.inf), max(1, len(digits))
+_Shown: TypeAlias = tuple[float, int, int, int, tuple[float, ...]]
 
 
-def _values(text: str) -> Iterator[tuple[float, int, int, int]]:
-    """(value, significant digits, start, end) of every number of a text."""
-    for match in _NUMBER.finditer(text):
-        value, digits = _value(match[1], match[2] or match[3], match[4])
-        yield value, digits, match.start(), match.end()
-        if match[4]:
-            yield value * 100, digits, match.start(), match.end()
+def _values(numbers: Iterable[Number], text: str) -> Iterator[_Shown]:
+    """(value, significant digits, start, end, parts of a fraction) of numbers of a text; of a percentage
+    both the share and the number itself."""
+    for number in numbers:
+        value, parts = float(number.value), tuple(map(float, number.parts))
+        percent = _PERCENT.match(text, number.end)
+        if percent:
+            yield value * 0.01, number.digits, number.start, percent.end(), parts
+        yield value, number.digits, number.start, percent.end() if percent else number.end, parts
+
+
+def _all_values(text: str) -> Iterator[_Shown]:
+    bare = plain(text)
+    yield from _values(numbers_in(bare), bare)
+    yield from _values(numbers_in_words(bare), bare)
 
 
 def _same(one: float, other: float) -> bool:
@@ -126,18 +109,35 @@ def _significand(value: float) -> float:
 
 
 def tells_number(gold: Gold, text: str, fewest_digits: int = 1) -> bool:
-    """Whether the text states the right value, exactly, rounded, or in a unit of another size."""
+    """Whether the text states the right value, exactly, rounded, in a unit of another size, or in words."""
     target = abs(gold.value)
     wrong = [abs(value) for value in gold.wrong]
-    for value, digits, start, end in _values(text):
-        if not math.isfinite(value) or value == 0 or max(digits, fewest_digits) != digits:
-            continue
-        if any(_same(value, other) for other in wrong):
-            continue
-        before, after = text[max(0, start - 24) : start], text[end : end + 2]
-        if _matches(gold, target, value, digits, wrong, before, after):
+    text = plain(text)
+    for shown in _values(numbers_in(text), text):
+        if shown[1] >= fewest_digits and _gives(gold, target, shown, wrong, text):
             return True
-    return fewest_digits == 1 and (_fractions(gold, target, text) or _in_words(gold, target, text.lower()))
+    return fewest_digits == 1 and _in_words(gold, target, wrong, text)
+
+
+def _gives(gold: Gold, target: float, shown: _Shown, wrong: list[float], text: str) -> bool:
+    """Whether one number of the text is the right one."""
+    value, digits, start, end, parts = shown
+    value = abs(value)
+    if value == 0 or any(_same(value, other) for other in wrong):
+        return False
+    before, after = text[max(0, start - 24) : start], text[end : end + 2]
+    if parts:
+        return _is_fraction_of(gold, target, value, parts, before)
+    return _matches(gold, target, value, digits, wrong, before, after)
+
+
+def _is_fraction_of(gold: Gold, target: float, value: float, parts: tuple[float, ...], before: str) -> bool:
+    """Whether a fraction is the right value, and not merely made of numbers that the question gives."""
+    rounded = gold.digits >= _SHARED and _same(_rounded(value, gold.digits), target)
+    if target == int(target) or not (_same(value, target) or rounded):
+        return False
+    known = set(parts) <= gold.given or any(_same(value, given) for given in gold.given)
+    return not known or bool(_STRONG_CUE.search(before))
 
 
 def _matches(
@@ -163,44 +163,16 @@ def _matches(
     return False
 
 
-def _fractions(gold: Gold, target: float, text: str) -> bool:
-    if target == int(target):
-        return False
-    for match in _FRACTION.finditer(text):
-        top, bottom = float(match[1]), float(match[2])
-        if bottom and _same(top / bottom, target) and not {top, bottom} <= gold.given:
-            return True
-    return any(_same(_PARTS[match[0]], target) for match in _PARTS_PATTERN.finditer(text.lower()))
-
-
-def _in_words(gold: Gold, target: float, text: str) -> bool:
+def _in_words(gold: Gold, target: float, wrong: list[float], text: str) -> bool:
     """Values written out: "fifty-three", "one hundred and four point seven", "85 in words per cent"."""
     if gold.digits == 1 and target == int(target) and target < 10:
-        return bool(re.search(rf"\b(?:answer|result|gives|get|is|=) {_word_of(int(target))}\b(?! \w)", text))
-    total, part, decimals, spelled, seen = 0.0, 0.0, "", False, False
-    for match in _TOKENS.finditer(text + " ."):
-        word = match[0]
-        if word in _WORDS and spelled:
-            decimals += str(_WORDS[word])
-        elif word in _WORDS or word in _TENS:
-            part, seen = part + (_WORDS.get(word) or _TENS.get(word, 0)), True
-        elif word == "hundred" and seen:
-            part *= 100
-        elif word in _SCALES and seen:
-            total, part = total + part * _SCALES[word], 0.0
-        elif word == "point" and seen:
-            spelled = True
-        elif word != "and" or not seen:
-            value = total + part + (float(f"0.{decimals[:20]}") if decimals else 0.0)
-            if (
-                seen
-                and value not in gold.given
-                and (_same(value, target) or (word in ("per", "percent") and _same(value / 100, target)))
-            ):
-                return True
-            total, part, decimals, spelled, seen = 0.0, 0.0, "", False, False
+        word = next(word for word, value in ONES.items() if value == target)
+        said = rf"\b(?:answer|result|gives|get|is|=) {word}\b(?! \w)"
+        return bool(re.search(said, text, re.IGNORECASE))
+    for shown in _values(numbers_in_words(text), text):
+        if _gives(gold, target, shown, wrong, text):
+            return True
+        plainly = not shown[4] and not any(_same(abs(shown[0]), given) for given in gold.given)
+        if plainly and _same(abs(shown[0]), target):
+            return True
     return False
-
-
-def _word_of(number: int) -> str:
-    return next(word for word, value in _WORDS.items() if value == number)

@@ -6,27 +6,26 @@ A row is in the form that its keys show: SciKnowEval's three (`sciknoweval.py`) 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from socratic_env.errors import QuestionError
 from socratic_env.questions import custom, sciknoweval, subtasks
+from socratic_env.questions.layouts import LETTERS, answer_fields, flat, question_field
+from socratic_env.questions.problems import Problems, Row, present
 from socratic_env.questions.question_set import QuestionList, RowError
+from socratic_env.questions.row_files import SUFFIXES, rows_of
 from socratic_env.types import DOMAINS, SPLITS, AnswerKind, Question, reply
 from socratic_env.verifiers import by_kind
 
-SUFFIXES = (".parquet", ".jsonl", ".json")
 REPORTED = 20
 """Errors of a file that are shown; the rest are counted."""
-_READ_COLUMNS = ("data_source", "prompt", "reward_model")
 
 _WITH_REMEDY = ("field ", "is no valid JSON")
 """How problems begin that name a remedy of their own."""
 
-Row = Mapping[str, Any]
 Form = Callable[[Row], "dict[str, Any] | None"]
 
 
@@ -48,30 +47,32 @@ class Contents:
 
 
 def _form(row: Row) -> Form:
-    if "choices" in row and "answerKey" in row:
+    if _is_v2(row):
         return sciknoweval.from_v2
     if "reward_model" in row and "prompt" in row:
         return sciknoweval.from_paper
-    if "question" in row and "answer" in row:
+    if question_field(row) and answer_fields(flat(row)):
         return custom.from_custom
     if isinstance(row.get("prompt"), str) and "answer" in row:
         return sciknoweval.from_sdpo
     raise RowError(
         "it is in none of the known forms: 'question' + 'answer' (your own), "
         "'prompt' + 'reward_model' (paper), 'prompt' + 'answer' (JSON lines), "
-        f"'question' + 'choices' + 'answerKey' (v2); its keys are {sorted(row)}"
+        f"'question' + 'choices' + 'answerKey' (v2); its keys are {sorted(map(str, row))}"
     )
 
 
-def _is_published(row: Row) -> bool:
-    """Whether a row is in one of SciKnowEval's forms, in which an id of its own does not count."""
-    return "question" not in row or "answerKey" in row or "reward_model" in row
+def _is_v2(row: Row) -> bool:
+    """Whether a row is one of SciKnowEval v2, which tells its level or its type."""
+    marked = isinstance(row.get("details"), Mapping) or isinstance(row.get("type"), str)
+    return marked and "choices" in row and "answerKey" in row
 
 
 def _question(row: Any, row_id: str, folder: str) -> Question | None:
     """The question of a row. Raises RowError."""
     if not isinstance(row, Mapping):
         raise RowError(f"it is {type(row).__name__}, not an object")
+    row = present(row)
     form = _form(row)
     try:
         made = form(row)
@@ -101,6 +102,8 @@ def _check_options(made: Mapping[str, Any]) -> None:
         _check_text(text)
     if len(set(letters)) < len(letters):
         raise RowError(f"its labels {', '.join(letters)} are not distinct")
+    if letters != list(LETTERS[: len(letters)]):
+        raise RowError(f"its labels {', '.join(letters)} are not A, B, C, .. in order")
     if made["answer"] not in letters:
         raise RowError(f"its answer {made['answer']!r:.80} is none of its options {', '.join(letters)}")
 
@@ -117,52 +120,11 @@ def _check_text(text: Any) -> None:
 def _row_id(row: Any, number: int, folder: str, split: str) -> str:
     """<domain>/<split>/<row>, or the id that a user's own row gives; also of a damaged row."""
     if isinstance(row, Mapping):
-        if isinstance(row.get("id"), str) and row["id"] and not _is_published(row):
-            return str(row["id"])
-        return f"{sciknoweval.domain_of(row) or folder or 'unknown'}/{split}/{number}"
+        row = present(row)
+        own = question_field(row) is not None and not _is_v2(row) and "reward_model" not in row
+        given = custom.row_id(row, Problems()) if own else ""
+        return given or f"{sciknoweval.domain_of(row) or folder or 'unknown'}/{split}/{number}"
     return f"{folder or 'unknown'}/{split}/{number}"
-
-
-# -- files -------------------------------------------------------------------------------
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """(place, row) of every row of a file; the row is a RowError where a line is no JSON."""
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            # Not read_table: it imports the whole dataset layer, which takes longer than all rows.
-            file = pyarrow.parquet.ParquetFile(path)
-            known = set(_READ_COLUMNS) <= set(file.schema_arrow.names)
-            table = file.read(columns=list(_READ_COLUMNS) if known else None)
-            for i, row in enumerate(table.to_pylist()):
-                yield f"row {i}", row
-        elif _holds_list(path):
-            for i, row in enumerate(json.loads(path.read_text(encoding="utf-8"))):
-                yield f"row {i}", row
-        else:
-            with path.open(encoding="utf-8") as lines:
-                for i, line in enumerate(lines):
-                    if line.strip():
-                        yield f"line {i + 1}", _parse(line)
-    except (OSError, ValueError, NotImplementedError, RecursionError) as error:
-        raise QuestionError(f"{path} cannot be read: {error}; fetch or write the file again") from error
-
-
-def _holds_list(path: Path) -> bool:
-    """Whether a .json file holds one list of rows, rather than a row on each line."""
-    if path.suffix != ".json":
-        return False
-    with path.open(encoding="utf-8") as lines:
-        return next((line.lstrip() for line in lines if line.strip()), "").startswith("[")
-
-
-def _parse(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return RowError(f"is no valid JSON: {error}; correct or remove it")
 
 
 def collect(
@@ -231,7 +193,7 @@ def _resolve(path: str | Path, domain: str | None, split: str) -> tuple[Path, li
 
 def _read(file: Path, split: str, skip: Collection[str], contents: Contents) -> None:
     folder = file.parent.name.lower()
-    collect(_rows(file), folder if folder in DOMAINS else "", split, skip, contents)
+    collect(rows_of(file), folder if folder in DOMAINS else "", split, skip, contents)
 
 
 def load_path(

@@ -7,17 +7,17 @@ documented where each form is read; anything else in a row is ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
+from socratic_env.questions.layouts import LETTERS, letter_of, options_of
+from socratic_env.questions.problems import Problems, Row, line_ends
 from socratic_env.questions.question_set import CLOSING, RowError, choice_system
 from socratic_env.types import Option
 
 __all__ = ["CLOSING", "from_paper", "from_sdpo", "from_v2", "split_text"]
 
 _OPTION = re.compile(r"^([A-Z]): ?", re.MULTILINE)
-
-Row = Mapping[str, Any]
 
 
 def split_text(text: str) -> tuple[str, tuple[Option, ...], str]:
@@ -44,7 +44,7 @@ def from_paper(row: Row) -> dict[str, Any]:
     """`prompt` = [system, user] messages, `reward_model.ground_truth`, `data_source`.
     (`extra_info.question` is cut at the first blank line in some rows, so it is not read.)"""
     messages = row["prompt"]
-    statement, options, closing = split_text(messages[-1]["content"])
+    statement, options, closing = split_text(line_ends(messages[-1]["content"]))
     return {
         "statement": statement,
         "options": options,
@@ -58,7 +58,7 @@ def from_paper(row: Row) -> dict[str, Any]:
 
 def from_sdpo(row: Row) -> dict[str, Any]:
     """`prompt` = the user's text, `system`, `answer`; the domain is mostly the folder's name."""
-    statement, options, closing = split_text(row["prompt"])
+    statement, options, closing = split_text(line_ends(row["prompt"]))
     return {
         "statement": statement,
         "options": options,
@@ -78,19 +78,38 @@ def from_v2(row: Row) -> dict[str, Any] | None:
         return None
     choices = row["choices"]
     # One published row has more texts than labels; the texts without a label are no options.
-    pairs = zip(choices["label"], choices["text"], strict=False)
-    options = tuple(Option(label, text) for label, text in pairs)
+    pairs = list(zip(choices["label"], choices["text"], strict=False))
+    options = tuple(Option(label, _lines(text)) for label, text in pairs)
+    answer = row["answerKey"]
     if not options:
         raise RowError("it has no options ('choices' is empty)")
+    if not all(isinstance(label, str) and label in LETTERS for label, _ in pairs):
+        options, answer = _relettered(pairs, answer)
     return {
-        "statement": row["question"],
+        "statement": _lines(row.get("question")),
         "options": options,
         "closing": CLOSING,
         "system": choice_system(len(options)),
-        "answer": row["answerKey"],
+        "answer": answer,
         "domain": domain_of(row),
         "subtask": str(details.get("subtask") or ""),
     }
+
+
+def _lines(text: Any) -> Any:
+    """A text with its lines ended in one way; what is no text is refused later."""
+    return line_ends(text) if isinstance(text, str) else text
+
+
+def _relettered(pairs: Sequence[tuple[Any, Any]], answer: Any) -> tuple[tuple[Option, ...], str]:
+    """Options whose labels are no letters, lettered in order, and the letter that the key names."""
+    problems = Problems()
+    given = {"label": [label for label, _ in pairs], "text": [text for _, text in pairs]}
+    layout = options_of({"choices": given}, problems)
+    letter = letter_of(answer, layout, "answerKey", problems) if layout else ""
+    if layout is None or problems.found:
+        raise RowError(*problems.found)
+    return layout.options, letter
 
 
 def domain_of(row: Row) -> str:

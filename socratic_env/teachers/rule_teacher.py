@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.numbers import close_enough, parse_number
+from socratic_env.numbers import close_enough, read_number
 from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import AnswerKind, Attempt, Guidance, Mistake, Question
 
@@ -30,16 +30,16 @@ def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
     for mistake in question.mistakes:
         *before, line = mistake.reasoning.split("\n")[: mistake.wrong_line + 1]
         shown = " ".join([*before, mistake.sign or line]).split()
-        if words[: len(shown)] == shown:
+        if shown and words[: len(shown)] == shown:  # a mistake without a working is known by its answer
             return mistake
     given = attempt.verdict.answer
     if given is None:
         return None
-    value = parse_number(given, question.unit)
+    value = read_number(given, question.unit)
     for mistake in question.mistakes:
         if mistake.answer == given:
             return mistake
-        theirs = parse_number(mistake.answer, question.unit)
+        theirs = read_number(mistake.answer, question.unit)
         if value is None or theirs is None:
             continue
         if close_enough(value, theirs, question.abs_tol, question.rel_tol):

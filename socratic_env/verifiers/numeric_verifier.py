@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.numbers import BLANKS, close_enough, parse_number
+from socratic_env.numbers import BLANKS, close_enough, read_number
 from socratic_env.types import Question, Verdict
 from socratic_env.verifiers.answer_block import answer_block, wrong
 
@@ -13,11 +13,11 @@ def numeric(question: Question, text: str) -> Verdict:
     inside = answer_block(text)
     if isinstance(inside, Verdict):
         return inside
-    value = parse_number(inside, question.unit)
+    value = read_number(inside, question.unit)
     if value is None:
         unit = f" in {question.unit}" if question.unit else ""
         return wrong(f"the answer is not a number{unit}")
-    truth = parse_number(question.answer, question.unit)
+    truth = read_number(question.answer, question.unit)
     if truth is None:
         raise ConfigurationError(
             f"question {question.id!r} cannot be judged as a number: its own answer is none; "

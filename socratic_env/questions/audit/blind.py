@@ -7,15 +7,11 @@ right option, so a rule that cannot decide has the accuracy of chance.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from socratic_env.numbers import first_number
 from socratic_env.types import Question
-
-_NUMBER = re.compile(
-    r"[-−–]?\s*\d[\d,]*(?:\.\d+)?(?:\s*(?:[eE]|\s*(?:x|×|\\times|\*)\s*10\^?\s*[({]*)\s*([-−–+]?\d+))?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +31,8 @@ class Score:
 
 def number_of(text: str) -> float | None:
     """The first number of an option, with its power of ten; None without one."""
-    match = _NUMBER.search(text)
-    if match is None:
-        return None
-    mantissa = re.match(r"[-−–]?\s*\d[\d,]*(?:\.\d+)?", match[0])
-    if mantissa is None or len(match[0]) > 60:
-        return None
-    digits = re.sub(r"[\s,]", "", mantissa[0]).replace("−", "-").replace("–", "-")
-    power = (match[1] or "0").replace("−", "-").replace("–", "-")
-    value = float(f"{digits}e{power}")
-    return value if math.isfinite(value) else None
+    value = first_number(text)
+    return None if value is None else float(value)
 
 
 def _shares(marks: Sequence[float]) -> list[float]:

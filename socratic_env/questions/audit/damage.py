@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from socratic_env.numbers import numbers_in, plain
 from socratic_env.types import AnswerKind, Option, Question
 
 MIS_SPLIT = "mis-split options"
@@ -20,7 +21,6 @@ _ANNOUNCED = re.compile(
     r"|\bbased on the (?:given |provided )?data",
     re.IGNORECASE,
 )
-_PLAIN_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d+(?:\.\d+)?){2,}")
 
 _WITH_DATA = (
@@ -87,7 +87,7 @@ def data_missing(question: Question) -> str:
     announced = _ANNOUNCED.search(question.statement) if question.subtask in _WITH_DATA else None
     if announced is None:
         return ""
-    numbers = _PLAIN_NUMBER.findall(question.statement, announced.end())
+    numbers = list(numbers_in(plain(question.statement[announced.end() :])))
     if len(numbers) >= len(question.options):
         return ""
     return f"it announces {announced[0]!r:.60} but gives {len(numbers)} numbers after it"

@@ -98,10 +98,13 @@ def audit(
     return Report(tuple(problems), tuple(summaries))
 
 
+_NO_OPTIONS = ("no options", "which are 0; give 2 to", "option is missing", " is missing before option")
+
+
 def _of_refused(refused: Refused) -> Problem:
     detail = "; ".join(refused.problems)
     first = refused.problems[0]
-    if "no options" in first or "option is missing" in first or " is missing before option" in first:
+    if any(said in first for said in _NO_OPTIONS):
         return Problem(refused.id, OPTIONS_MISSING, detail)
     if "none of its options" in first or "none of the options" in first:
         return Problem(refused.id, LABEL_OUTSIDE, detail)

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from socratic_env.numbers import DECIMAL, first_number
+from socratic_env.questions.audit.blind import number_of
 from socratic_env.questions.audit.molecules import molar_mass
 from socratic_env.types import Question
 
-_NUMBER = r"[-−–]?\s*\d+(?:\.\d+)?"
+_NUMBER = DECIMAL
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*(?:\.\d+)?){2,}")
 
 
@@ -27,12 +29,9 @@ class Rule:
 
 
 def _value(text: str) -> float:
-    return float(re.sub(r"\s", "", text).replace("−", "-").replace("–", "-"))
-
-
-def _first_number(text: str) -> float | None:
-    found = re.search(_NUMBER, text)
-    return None if found is None else _value(found[0])
+    value = first_number(text)
+    assert value is not None, f"{text!r} was matched as a number"
+    return float(value)
 
 
 def _near(question: Question, truth: float, tolerance: float, rounding: float = 0.0) -> str | None:
@@ -41,7 +40,7 @@ def _near(question: Question, truth: float, tolerance: float, rounding: float = 
     because two lie within the rounding of published values."""
     errors = []
     for option in question.options:
-        value = _first_number(option.text)
+        value = number_of(option.text)
         if value is None:
             return None
         errors.append((abs(value - truth), option.letter))
