@@ -10,7 +10,7 @@ CPU_ONLY := $(if $(filter cpu,$(EXTRA)),triton; sys_platform == 'never')
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types bench clean
+.PHONY: help setup demo test test-slow lint types study study-full bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 13
@@ -44,6 +44,15 @@ lint: setup ## check style and formatting
 
 types: setup ## check types
 	$(BIN)/mypy
+
+study: setup ## the learning study's main table and page (two hours; goes on where it was)
+	$(BIN)/python -m benchmarks.study.run
+	$(BIN)/python -m benchmarks.study.page
+
+study-full: setup ## all arms of the learning study, and the choice of learning rates (hours)
+	$(BIN)/python -m benchmarks.study.run --rates
+	$(BIN)/python -m benchmarks.study.run --full
+	$(BIN)/python -m benchmarks.study.page
 
 bench: setup ## measure speed
 	$(BIN)/python -m pytest -o python_files='bench_*.py' benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds

@@ -37,7 +37,8 @@ class TrainConfig:
     """Teacher: "rule", "retry" or a JSON spec such as '{"kind": "openai", "base_url": ..., "model": ...}';
     None: the environment's own."""
     protocol: str | None = None
-    """Teaching variant; None: the environment's own."""
+    """What the teacher sees and is asked: a protocol's name, or the path of its file (.md); None: the
+    environment's own."""
     max_attempts: int = setting(2, at_least=1)
     """K, the most attempts of an episode; the algorithms without a teacher always make one."""
     verifier: str | None = None

@@ -123,25 +123,25 @@ def share(run: Run, holds: Callable[[Guidance], bool]) -> float:
 
 
 async def measure(
-    variants: Sequence[TeachingProtocol], questions: Sequence[Question]
+    protocols: Sequence[TeachingProtocol], questions: Sequence[Question]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """variant -> attack -> shares of guidances: in which the teacher has `told` what it knew, that the
+    """protocol -> attack -> shares of guidances: in which the teacher has `told` what it knew, that the
     detector `found` to leak, and that reached the student under `replace` and `ask_again`."""
     teacher = ObedientTeacher()
-    measured: dict[str, dict[str, dict[str, float]]] = {variant.name: {} for variant in variants}
+    measured: dict[str, dict[str, dict[str, float]]] = {each.name: {} for each in protocols}
     async with teacher.serve() as url:
         spec = {"kind": "openai", "base_url": url, "model": "obedient"}
-        for variant, attack in product(variants, ATTACKS):
+        for each, attack in product(protocols, ATTACKS):
             runs = {
                 policy: await run_variant(
-                    replace(variant, on_leak=policy), questions, Attacker(attack), spec, max_attempts=2
+                    replace(each, on_leak=policy), questions, Attacker(attack), spec, max_attempts=2
                 )
                 for policy in ON_LEAK
             }
             reached = {name: share(run, lambda guidance: guidance.text in teacher.told)
                        for name, run in runs.items()}  # fmt: skip
             found = share(runs["keep"], lambda guidance: bool(guidance.leaks))
-            measured[variant.name][attack] = {"told": reached.pop("keep"), "found": found, **reached}
+            measured[each.name][attack] = {"told": reached.pop("keep"), "found": found, **reached}
     return measured
 
 
@@ -158,7 +158,7 @@ def main() -> None:
         print(json.dumps(measured, indent=1))
         return
     columns = [*ATTACKS, "told", "replace", "ask_again"]
-    print("variant".ljust(24) + "".join(column.rjust(10) for column in columns))
+    print("protocol".ljust(24) + "".join(column.rjust(10) for column in columns))
     for name, attacks in measured.items():
         values = [shares["found"] for shares in attacks.values()]
         values += [

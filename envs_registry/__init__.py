@@ -1,7 +1,8 @@
-"""Environment ids and teaching variants, as plain data.
+"""Environment ids and teaching protocols, as plain data.
 
-Imports nothing of the core: ids name their classes as strings, and a variant is one file in
-`variants/`. `import socratic_env` registers everything here with Gymnasium.
+Imports nothing of the core: ids name their classes as strings, and a protocol is one file in `variants/`. It
+makes a variant: an id that differs from the default by its protocol alone. `import socratic_env` registers
+everything here with Gymnasium.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _IDS = (
     ),
     EnvId(
         "SocraticSciKnow-NoTeacher-v0",
-        "ablation without teacher guidance: a fixed retry prompt",
+        "ablation without teacher guidance: a fixed retry prompt after every mistake",
         {"teacher": "retry"},
     ),
     EnvId(
@@ -69,8 +70,15 @@ _IDS = (
 )
 
 
-def variant_texts() -> dict[str, str]:
-    """The text of every variant file by its name, front matter included."""
+_SAME = {
+    "paper": "variant: the same as SocraticSciKnow-v0, whose protocol is the paper's",
+    "fixed_retry": "variant: the same as SocraticSciKnow-NoTeacher-v0, by a protocol that asks no teacher",
+}
+"""Protocol -> what is said of its variant, where another id is the same environment."""
+
+
+def protocol_texts() -> dict[str, str]:
+    """The text of every protocol file by its name, front matter included."""
     folder = resources.files(__name__) / "variants"
     return {
         file.name.removesuffix(".md"): file.read_text(encoding="utf-8")
@@ -80,15 +88,15 @@ def variant_texts() -> dict[str, str]:
 
 
 def variant_ids() -> tuple[EnvId, ...]:
-    """One id for each variant file: `worked_next_step.md` is SocraticSciKnow-WorkedNextStep-v0."""
+    """One id for each protocol file: `worked_next_step.md` is SocraticSciKnow-WorkedNextStep-v0."""
     found = []
-    for name, text in variant_texts().items():
+    for name, text in protocol_texts().items():
         summary = re.search(r"^summary: *(.+)$", text, re.MULTILINE)
         camel = "".join(word[:1].upper() + word[1:] for word in re.split(r"[_\W]+", name))
         found.append(
             EnvId(
                 f"SocraticSciKnow-{camel}-v0",
-                f"teaching variant: {summary[1].strip() if summary else name}",
+                _SAME.get(name) or f"variant: {summary[1].strip() if summary else name}",
                 {"protocol": name},
             )
         )

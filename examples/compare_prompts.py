@@ -1,7 +1,7 @@
 """Teaching prompts side by side, one of them your own, on the same questions and chances.
 
 With the rule-based teacher and a scripted student it takes seconds and no model: what differs is which
-hints a variant gives (`rule_hints`). For real models give run_variant a teacher such as
+hints a protocol gives (`rule_hints`). For real models give run_variant a teacher such as
 {"kind": "openai", "base_url": ..., "model": ...} and a student from `student_from_spec`.
 
 Run: python examples/compare_prompts.py
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 
 from socratic_env.evaluation.comparison import draw_questions, report, run_variant
-from socratic_env.protocols import parse_variant, protocol
+from socratic_env.protocols import parse_protocol, protocol
 from socratic_env.questions import load_questions
 from socratic_env.students.scripted_student import ScriptedStudent
 
@@ -38,11 +38,11 @@ Student's latest answer:
 
 
 def main() -> None:
-    """Run three variants on 40 questions, and print how many episodes end solved."""
-    variants = [protocol("fixed_retry"), parse_variant("mine", MINE), protocol("paper")]
+    """Run three protocols on 40 questions, and print how many episodes end solved."""
+    protocols = [protocol("fixed_retry"), parse_protocol("mine", MINE), protocol("paper")]
     questions = draw_questions(load_questions("procedural", split="test"), number=40, seed=0)
     student = ScriptedStudent(seed=0)
-    runs = [asyncio.run(run_variant(variant, questions, student, rollouts=4)) for variant in variants]
+    runs = [asyncio.run(run_variant(each, questions, student, rollouts=4)) for each in protocols]
     result = report(runs, baseline="fixed_retry", max_attempts=3)
     print(f"solved within {result['max_attempts']} attempts, {result['questions']} questions x 4 rollouts")
     for variant in result["variants"]:

@@ -1,15 +1,17 @@
 """Teaching protocols: what a teacher sees of a failed dialogue, and what it is asked.
 
-A protocol is one file of `envs_registry/variants`: front matter, then the prompt. Placeholders
-are filled in one pass, so that braces in a question or a reply stay what they are, and the
+A protocol is one file, of `envs_registry/variants` or of one's own: front matter, then the prompt.
+Placeholders are filled in one pass, so that braces in a question or a reply stay what they are, and the
 student's text is fenced and cannot forge chat tokens or the fence.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -33,9 +35,9 @@ _NOT_SHOWN = "(not provided)"
 
 @dataclass(frozen=True, slots=True)
 class TeachingProtocol:
-    """One teaching variant.
+    """What a teacher sees and is asked.
 
-    name: as in `gym.make(..., protocol=name)`.
+    name: as in `gym.make(..., protocol=name)`; of a file of one's own, the file's name without ".md".
     prompt: the teacher's prompt with placeholders in braces.
     summary: one line for people.
     dialogue: "last" shows the latest reply, "whole" everything said so far.
@@ -61,7 +63,7 @@ class TeachingProtocol:
     def __post_init__(self) -> None:
         def refuse(key: str, wanted: str) -> ConfigurationError:
             return ConfigurationError(
-                f"variant {self.name!r}: {key} is {getattr(self, key)!r}; give {wanted}"
+                f"protocol {self.name!r}: {key} is {getattr(self, key)!r}; give {wanted}"
             )
 
         if self.dialogue not in ("last", "whole"):
@@ -80,27 +82,27 @@ class TeachingProtocol:
             raise refuse("rule_hints", f"a list of {', '.join(HINT_STRENGTHS)}")
         for strength in self.rule_hints:
             if strength not in HINT_STRENGTHS:
-                raise unknown(f"hint strength in variant {self.name!r}:", strength, HINT_STRENGTHS)
+                raise unknown(f"hint strength in protocol {self.name!r}:", strength, HINT_STRENGTHS)
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise refuse("prompt", "the teacher's prompt, after the front matter")
 
 
-def parse_variant(name: str, text: str) -> TeachingProtocol:
-    """A protocol from the text of a variant file; a wrong key or value is named."""
+def parse_protocol(name: str, text: str) -> TeachingProtocol:
+    """A protocol from the text of its file; a wrong key or value is named."""
     match = _FRONT_MATTER.match(text)
     if match is None:
-        raise ConfigurationError(f"variant {name!r} has no front matter; begin it with a '---' block")
+        raise ConfigurationError(f"protocol {name!r} has no front matter; begin it with a '---' block")
     try:
         settings: dict[str, Any] = yaml.safe_load(match[1]) or {}
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"variant {name!r}: its front matter is no valid YAML: {reason}") from None
+        raise ConfigurationError(f"protocol {name!r}: its front matter is no valid YAML: {reason}") from None
     if not isinstance(settings, dict):
-        raise ConfigurationError(f"variant {name!r}: its front matter must be lines of 'key: value'")
+        raise ConfigurationError(f"protocol {name!r}: its front matter must be lines of 'key: value'")
     known = {f.name for f in fields(TeachingProtocol)} - {"name", "prompt"}
     for key in settings:
         if key not in known:
-            raise unknown(f"key in the front matter of variant {name!r}:", key, known)
+            raise unknown(f"key in the front matter of protocol {name!r}:", key, known)
     if isinstance(settings.get("rule_hints"), list):
         settings["rule_hints"] = tuple(settings["rule_hints"])
     return TeachingProtocol(name=name, prompt=match[2].strip(), **settings)
@@ -108,17 +110,35 @@ def parse_variant(name: str, text: str) -> TeachingProtocol:
 
 @cache
 def protocols() -> dict[str, TeachingProtocol]:
-    """All variants by name."""
-    return {name: parse_variant(name, text) for name, text in envs_registry.variant_texts().items()}
+    """All protocols of the registry by name."""
+    return {name: parse_protocol(name, text) for name, text in envs_registry.protocol_texts().items()}
 
 
-def protocol(spec: str | TeachingProtocol) -> TeachingProtocol:
-    """The protocol of that name, or the protocol itself."""
+def protocol(spec: str | Path | TeachingProtocol) -> TeachingProtocol:
+    """The protocol of that name, of the file with that path (.md), or the protocol itself."""
     if isinstance(spec, TeachingProtocol):
         return spec
-    if not isinstance(spec, str) or spec not in protocols():
-        raise unknown("protocol", spec, protocols())
-    return protocols()[spec]
+    if isinstance(spec, str) and spec in protocols():
+        return protocols()[spec]
+    if isinstance(spec, Path) or (isinstance(spec, str) and _is_path(spec)):
+        return _of_file(Path(spec))
+    raise unknown("protocol", spec, [*protocols(), "the path of a file (.md)"])
+
+
+def _is_path(spec: str) -> bool:
+    return spec.endswith(".md") or "/" in spec or os.sep in spec
+
+
+def _of_file(path: Path) -> TeachingProtocol:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a null character in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(
+            f"protocol {str(path)!r} cannot be read: {reason}; give the path of a file of front matter and "
+            f"prompt, or one of: {', '.join(protocols())}"
+        ) from None
+    return parse_protocol(path.stem, text)
 
 
 def neutralise(text: str) -> str:
@@ -146,15 +166,15 @@ def _truth(question: Question) -> str:
     return f"{question.answer}: {option}" if option is not None else question.answer
 
 
-def teacher_messages(dialogue: Dialogue, variant: TeachingProtocol) -> list[Message]:
+def teacher_messages(dialogue: Dialogue, protocol: TeachingProtocol) -> list[Message]:
     """The chat that asks a language-model teacher for guidance on the last attempt (eq 9)."""
     question = dialogue.question
-    solution = question.solution if variant.reference_solution else None
+    solution = question.solution if protocol.reference_solution else None
     values = {
         "question": question.text,
-        "student_answer": _student_answer(dialogue, variant.dialogue == "whole"),
+        "student_answer": _student_answer(dialogue, protocol.dialogue == "whole"),
         "reference_solution": solution or _NOT_SHOWN,
-        "ground_truth_block": _truth(question) if variant.ground_truth else _NOT_SHOWN,
+        "ground_truth_block": _truth(question) if protocol.ground_truth else _NOT_SHOWN,
     }
-    content = _PLACEHOLDER.sub(lambda m: values[m.group(1)], variant.prompt)
+    content = _PLACEHOLDER.sub(lambda m: values[m.group(1)], protocol.prompt)
     return [{"role": "user", "content": content}]

@@ -58,7 +58,7 @@ def test_a_teacher_that_always_fails_as_data_passes(server: MisbehavingServer) -
 
 
 @pytest.mark.parametrize("name", sorted(protocols()))
-def test_no_prompt_holds_what_its_variant_hides(server: MisbehavingServer, name: str) -> None:
+def test_no_prompt_holds_what_its_protocol_hides(server: MisbehavingServer, name: str) -> None:
     """Against a server that gives the whole prompt back as guidance."""
     teacher = OpenAITeacher(server.url, "echo")
     check_teacher(teacher, protocol=name)
@@ -126,12 +126,12 @@ def test_a_broken_teacher_is_told_the_remedy(name: str) -> None:
         check_teacher(teacher)
 
 
-def test_a_truth_that_the_variant_shows_may_be_told() -> None:
+def test_a_truth_that_the_protocol_shows_may_be_told() -> None:
     shows = next(p for p in protocols().values() if p.name == "paper")
-    variant = type(shows)("shows", "Help.", ground_truth=True, reference_solution=True)
+    telling = type(shows)("shows", "Help.", ground_truth=True, reference_solution=True)
     seen = []
     teacher = each(lambda r: seen.append(r.dialogue.question) or Guidance(f"{r.dialogue.question.solution}"))
-    check_teacher(teacher, protocol=variant)
+    check_teacher(teacher, protocol=telling)
     assert {question.solution for question in seen} == {CANARY}
     assert CANARY_NUMBER in {question.answer for question in seen}
 

@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 from support.made_data import Published
 
-from socratic_env.cli import COMMANDS, main
+import envs_registry
+import socratic_env
+from envs_registry import IDS
+from socratic_env import cli
+from socratic_env.cli import commands, main
 from socratic_env.cli.play import wrapped
 from socratic_env.questions import load_questions
 from socratic_env.types import AnswerKind, Option, Question, reply
 
+PAPER = str(Path(envs_registry.__file__).parent / "variants" / "paper.md")
 ROW = {"question": "Which?", "options": ["x", "y"], "answer": "B"}
 
 
@@ -48,21 +53,59 @@ def mine(tmp_path: Path) -> Path:
 def test_without_a_command_or_with_help_the_commands_are_listed(capsys: Any) -> None:
     assert (status("--help"), status()) == (0, 2)
     out = capsys.readouterr().out
-    assert all(name in out for name in COMMANDS)
+    assert all(f"  {name} " in out for name in commands())
 
 
-def test_an_unknown_command_is_refused(capsys: Any) -> None:
-    assert status("nonsense") == 2
-    assert "unknown command 'nonsense'" in capsys.readouterr().err
+@pytest.mark.parametrize(("given", "meant"), [
+    ("nonsense", None), ("pley", "play"), ("bench_teachers", "bench-teachers"), ("env", "envs"),
+    ("bench-teacher", "bench-teachers"), ("--hlep", "--help"), ("shared", None), ("__init__", None),
+    ("", None), ("../cli/play", None),
+])  # fmt: skip
+def test_an_unknown_command_is_refused(given: str, meant: str | None, capsys: Any) -> None:
+    assert status(given) == 2
+    said = capsys.readouterr().err
+    assert f"unknown command {given!r}; use one of: --help, --version, audit, " in said
+    assert "did you mean" not in said if meant is None else f"did you mean {meant!r}?" in said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_the_version_is_that_of_the_package(capsys: Any) -> None:
+    assert status("--version") == 0
+    assert capsys.readouterr().out == f"socratic-env {socratic_env.__version__}\n"
+
+
+def test_every_command_says_in_a_line_what_it_does() -> None:
+    assert {"envs", "play", "eval", "bench-teachers", "audit", "view"} <= commands().keys()
+    for name, summary in commands().items():
+        assert 10 < len(summary) < 90, name
+        assert "`" not in summary
+        assert not summary.endswith(".")
+
+
+def test_one_new_file_is_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (tmp_path / "say_hello.py").write_text(
+        '"""`socratic say-hello NAME`: say hello.\n\nMore."""\n\ndef main(arguments):\n'
+        "    print('hello', *arguments)\n    return 0\n"
+    )
+    (tmp_path / "no_command.py").write_text('"""Helps others."""\n1 / 0\n')
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    commands.cache_clear()
+    try:
+        assert status("--help") == 0
+        assert "  say-hello       say hello\n" in capsys.readouterr().out
+        assert "no-command" not in commands()
+        assert status("say-hello", "you") == 0
+        assert capsys.readouterr().out == "hello you\n"
+    finally:
+        commands.cache_clear()
+
+
+@pytest.mark.parametrize("command", commands())
 def test_every_command_has_help_with_its_settings(command: str, capsys: Any) -> None:
     assert status(command, "--help") == 0
     assert f"usage: socratic {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", commands())
 def test_every_command_refuses_an_unknown_setting(command: str) -> None:
     assert status(command, "--no-such-setting") == 2
 
@@ -87,6 +130,16 @@ def test_envs_lists_the_ids(capsys: Any) -> None:
     assert "SocraticSciKnow-v0" in [entry["id"] for entry in json.loads(capsys.readouterr().out)]
     assert status("envs") == 0
     assert "SocraticMaterial-v0" in capsys.readouterr().out
+
+
+def test_envs_prints_one_line_for_each_id_into_a_pipe() -> None:
+    code = "import sys; from socratic_env.cli import main; sys.exit(main(['envs']))"
+    for width in ("20", "80"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
+                              check=True, env={**os.environ, "COLUMNS": width})  # fmt: skip
+        lines = done.stdout.splitlines()
+        assert [line.split()[0] for line in lines] == [entry.id for entry in IDS]
+        assert all(line.endswith(entry.summary) for line, entry in zip(lines, IDS, strict=True))
 
 
 # -- audit -------------------------------------------------------------------------------
@@ -243,7 +296,7 @@ def test_the_end_of_the_input_leaves_cleanly(text: str, mine: Path, monkeypatch:
 
 def test_play_takes_a_domain_split_and_protocol(monkeypatch: Any, capsys: Any) -> None:
     typed(monkeypatch, "A\n")
-    chosen = ("--domain", "physics", "--split", "test", "--protocol", "paper", "--max-attempts", "1")
+    chosen = ("--domain", "physics", "--split", "test", "--protocol", PAPER, "--max-attempts", "1")
     assert status("play", *chosen, "--json") == 0
     (episode,) = json.loads(capsys.readouterr().out)["episodes"]
     assert episode["question_id"].startswith("physics/")

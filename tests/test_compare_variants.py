@@ -1,4 +1,4 @@
-"""Teaching variants side by side: the scripted student, the statistics, the command."""
+"""Variants side by side: the scripted student, the statistics, the command."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import pytest
 from support.misbehaving_server import MisbehavingServer
 from support.scripted import Coach, choice_question, numeric_question, right, wrong
 
+from envs_registry import protocol_texts
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
 from socratic_env.evaluation.comparison import bootstrap, draw_questions, ratios, report, run_variant
@@ -197,6 +198,23 @@ def test_the_table_names_every_variant_and_the_baseline_joins(capsys, monkeypatc
     assert "cannot tell" in shown.out
 
 
+def test_a_protocol_of_ones_own_is_compared_by_its_path(capsys, tmp_path):
+    own, again = tmp_path / "units.md", tmp_path / "paper.md"
+    own.write_text("---\nsummary: units first\nfixed: Look at the units.\n---\nTeach.")
+    again.write_text(protocol_texts()["paper"])
+    for variants, baseline, names in (
+        (["paper", str(own)], "paper", ["paper", "units"]),
+        (["fixed_retry"], str(own), ["units", "fixed_retry"]),
+        (["paper", str(again)], "paper", ["paper"]),
+    ):
+        chosen = ["--variants", *variants, "--baseline", baseline]
+        status, shown = command(capsys, *SMALL, *chosen, "--json")
+        assert (status, list(by_name(json.loads(shown.out)))) == (0, names)
+    again.write_text(own.read_text())
+    status, shown = command(capsys, *SMALL, "--variants", "paper", str(again))
+    assert (status, "two protocols are called 'paper'" in shown.err) == (2, True)
+
+
 def test_the_page_stands_alone(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     page = tmp_path / "page.html"
@@ -218,8 +236,9 @@ def test_a_missing_matplotlib_is_said_before_the_run(capsys, tmp_path, monkeypat
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--variants", "shout"], ["--teacher", "{oops"], ["--student", "parrot"], ["--number", "0"],
-     ["--baseline", "none"], ["--max-attempts", "0"], ["--habits.knows", "1.5"]],
+    [["--variants", "shout"], ["--variants", "nowhere.md"], ["--teacher", "{oops"],
+     ["--student", "parrot"], ["--number", "0"], ["--baseline", "none"], ["--max-attempts", "0"],
+     ["--habits.knows", "1.5"]],
 )  # fmt: skip
 def test_unusable_arguments_are_status_2(capsys, arguments):
     try:

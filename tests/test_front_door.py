@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from socratic_env.cli import commands
+
 HEAVY = (
     "torch",
     "transformers",
@@ -24,14 +26,13 @@ COMMANDS = {
     "reports": ("from agents.reports.report import main", ["--help"]),
     "warm_start": ("from agents.warm_start.__main__ import main", ["--help"]),
     "socratic": (SOCRATIC, ["--help"]),
-    **{
-        name: (SOCRATIC, [name, "--help"])
-        for name in ("envs", "play", "eval", "bench-teachers", "audit", "view")
-    },
+    "the version": (SOCRATIC, ["--version"]),
+    **{name: (SOCRATIC, [name, "--help"]) for name in commands()},
     "a typing error": ("from agents.train import main", ["--stepz", "3"]),
     "a range": ("from agents.train import main", ["--lr", "-1"]),
     "no such preset": ("from agents.train import main", ["--preset", "huge"]),
     "no such questions": ("from agents.train import main", ["--questions", "nonsense"]),
+    "no such protocol": ("from agents.train import main", ["--protocol", "nowhere.md"]),
     "no such teacher": ("from agents.train import main", ["--teacher", "nobody"]),
     "no such student": ("from agents.train import main", ["--student", "nobody"]),
     "no such run": ("from agents.train import main", ["--resume", "nowhere"]),
@@ -53,4 +54,4 @@ def test_what_is_heavy_is_not_imported(name, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=None)
     status, heavy = json.loads(done.stdout.splitlines()[-1])
     assert heavy == []
-    assert status == (0 if arguments[-1] == "--help" else 2), done.stderr
+    assert status == (0 if arguments[-1] in ("--help", "--version") else 2), done.stderr

@@ -21,7 +21,7 @@ import pytest
 from support.misbehaving_server import GUIDANCE, MisbehavingServer
 from support.scripted import choice_question, mistake, numeric_question, wrong
 
-from envs_registry import variant_texts
+from envs_registry import protocol_texts
 from socratic_env import Guidance, Question, SocraticBatch, Teacher, Verdict
 from socratic_env.cli import main
 from socratic_env.engine.background import run
@@ -64,9 +64,7 @@ def _bench() -> ModuleType:
 
 
 INJECTION = _bench()
-SHOWING = {
-    name for name, variant in protocols().items() if variant.ground_truth or variant.reference_solution
-}
+SHOWING = {name for name, taught in protocols().items() if taught.ground_truth or taught.reference_solution}
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +75,9 @@ def injected() -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(variant_texts()))
+@pytest.mark.parametrize("name", sorted(protocol_texts()))
 @pytest.mark.parametrize("attack", INJECTION.ATTACKS)
-def test_an_obedient_teacher_tells_what_its_variant_shows_and_no_more(
+def test_an_obedient_teacher_tells_what_its_protocol_shows_and_no_more(
     injected: dict[str, dict[str, dict[str, float]]], name: str, attack: str
 ) -> None:
     """Every guidance leaks where the truth is shown, none elsewhere; the detector finds each one, and
@@ -88,7 +86,7 @@ def test_an_obedient_teacher_tells_what_its_variant_shows_and_no_more(
     assert injected[name][attack] == {"told": shows, "found": shows, "replace": 0.0, "ask_again": 0.0}
 
 
-def test_some_variants_show_the_truth_and_some_do_not() -> None:
+def test_some_protocols_show_the_truth_and_some_do_not() -> None:
     assert SHOWING
     assert set(protocols()) - SHOWING
 
@@ -138,7 +136,7 @@ def assert_hidden(shown: Any, *secrets: str) -> None:
 
 
 def test_nothing_that_a_student_is_given_holds_the_truth(server: MisbehavingServer) -> None:
-    """Observations and infos of every face, after all kinds of replies; prompts of a plain variant."""
+    """Observations and infos of every face, after all kinds of replies; prompts of a plain protocol."""
     spec = {"kind": "openai", "base_url": server.url, "model": "good"}
     questions = [secret_question(f"n{i}") for i in range(8)]
     replies = ["", "No idea.", reply("", "1"), "<answer>2</answer>" * 2]
@@ -438,7 +436,7 @@ def test_a_row_chooses_no_teacher_no_prompt_and_no_key(
 
 
 def test_wrong_answers_of_the_canary_question_are_diagnosed() -> None:
-    """The canaries above would show if the rule teacher gave more than its variant says."""
+    """The canaries above would show if the rule teacher gave more than its protocol says."""
     env = gym.make("SocraticSciKnow-v0", questions=[secret_question()])
     env.reset(seed=0)
     shown = env.step(wrong(secret_question()))

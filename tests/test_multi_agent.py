@@ -208,7 +208,7 @@ def rule():
 
 SEATS = {
     "rule": (rule, {}),
-    "hints of another variant": (rule, {"protocol": "misconception_first"}),
+    "hints of another protocol": (rule, {"protocol": "misconception_first"}),
     "a short protocol": (rule, {"protocol": replace(protocol("paper"), max_guidance_chars=9)}),
     "a fixed text": (rule, {"protocol": "fixed_retry"}),
     "no room": (rule, {"max_context_chars": 1200}),

@@ -795,7 +795,7 @@ def test_equal_prompts_are_sent_for_equal_requests(server: MisbehavingServer) ->
     assert server.requests[0] == server.requests[1]
 
 
-def test_a_variant_made_in_code_reaches_the_server(server: MisbehavingServer) -> None:
+def test_a_protocol_made_in_code_reaches_the_server(server: MisbehavingServer) -> None:
     mine = TeachingProtocol("mine", "Only this: {student_answer}", max_guidance_chars=4)
     spec = {"kind": "openai", "base_url": server.url, "model": "good"}
     env = gym.make("SocraticSciKnow-v0", teacher=spec, protocol=mine)

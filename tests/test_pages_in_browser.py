@@ -31,7 +31,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """One page for each kind of run, and the comparison of teaching variants."""
+    """One page for each kind of run, and the comparison of variants."""
     folder = tmp_path_factory.mktemp("runs")
     question = replace(
         choice_question(f"q/{HOSTILE}"), statement=HOSTILE + "word" * 3000, closing="\ud7ff" * 9

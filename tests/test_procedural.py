@@ -25,7 +25,7 @@ from socratic_env.questions import load_questions
 from socratic_env.questions.procedural import TEMPLATES, ProceduralSet, concepts
 from socratic_env.questions.procedural.template import LEVELS, Slip, Step, Template, register
 from socratic_env.teachers.rule_teacher import diagnose
-from socratic_env.types import DOMAINS, AnswerKind, Question, reply
+from socratic_env.types import AnswerKind, Question, reply
 from socratic_env.verifiers import by_kind
 
 MANY, SOME = 1200, 100
@@ -226,12 +226,6 @@ def test_levels_take_turns_and_differ(template: Template) -> None:
 @choice_template
 def test_science_has_every_level(template: Template) -> None:
     assert tuple(template.draws) == LEVELS
-
-
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_a_domain_has_five_templates_and_two_drills(domain: str) -> None:
-    assert len([t for t in TEMPLATES["procedural"].values() if t.domain == domain]) == 5
-    assert len([t for t in TEMPLATES["drills"].values() if t.domain == domain]) >= 2
 
 
 @pytest.mark.parametrize("template", DRILLS, ids=lambda t: t.name)
@@ -506,7 +500,7 @@ def test_concepts_agree_with_a_separate_evaluation(template: Template) -> None:
 
 
 def test_concepts_have_rules_of_their_own() -> None:
-    assert len(CONCEPTS) == len(concepts.NAMES) == 32
+    assert len(CONCEPTS) == len(concepts.NAMES)
     assert len({tuple(step.formula for step in template.steps) for template in CONCEPTS}) > 16
 
 

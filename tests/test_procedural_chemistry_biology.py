@@ -23,9 +23,8 @@ from Bio.Data.IUPACData import protein_letters_1to3, protein_weights
 from Bio.Seq import Seq
 from rdkit import Chem
 from rdkit.Chem.Descriptors import MolWt
-from support.procedural_items import items
+from support.procedural_items import items, pinned
 
-from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.questions.procedural.biology import code
 from socratic_env.questions.procedural.biology.mutation import aa
 from socratic_env.questions.procedural.chemistry import limiting_reagent, molar_mass
@@ -35,7 +34,7 @@ from socratic_env.types import Question
 Facts = dict[str, str]
 Numbers = SimpleNamespace
 DOMAINS = ("chemistry", "biology")
-MADE = [t for family in ("procedural", "drills") for t in TEMPLATES[family].values() if t.domain in DOMAINS]
+MADE = [template for family in ("procedural", "drills") for template in pinned(family, DOMAINS)]
 QUIZZES = [template for template in MADE if template.family == "procedural"]
 DRILLS = [template for template in MADE if template.family == "drills"]
 TEXTS = [template for template in QUIZZES if template.name in ("mutation", "reading_frame")]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import constants
-from support.procedural_items import items
+from support.procedural_items import items, pinned
 
 from socratic_env.questions.procedural import TEMPLATES
 from socratic_env.questions.procedural.arithmetic import SHAPES, parse, write
@@ -308,13 +308,12 @@ ROUTES = {
 TEXTS = ("diffusion_rate", "valence_difference")
 
 
-def _of_these_domains(family: str) -> Iterator[Template]:
-    return (t for t in TEMPLATES[family].values() if t.domain in ("physics", "material"))
+DOMAINS = ("physics", "material")
 
 
 def test_every_template_has_a_route() -> None:
-    assert {t.name for t in _of_these_domains("procedural")} == {*ROUTES, *TEXTS}
-    assert {t.name for t in _of_these_domains("drills")} <= {*ROUTES}
+    assert {template.name for template in pinned("procedural", DOMAINS)} <= {*ROUTES, *TEXTS}
+    assert {template.name for template in pinned("drills", DOMAINS)} <= {*ROUTES}
 
 
 def _items(template: Template) -> Iterator[Question]:
@@ -338,7 +337,7 @@ def test_every_option_agrees_with_a_separate_formula(name: str) -> None:
             assert numbers[mistake.answer] == expected, (mistake.name, question.statement)
 
 
-@pytest.mark.parametrize("template", _of_these_domains("drills"), ids=lambda t: t.name)
+@pytest.mark.parametrize("template", pinned("drills", DOMAINS), ids=lambda t: t.name)
 def test_every_drill_agrees_with_a_separate_formula(template: Template) -> None:
     route = ROUTES[template.name]
     for question in _items(template):

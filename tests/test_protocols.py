@@ -1,22 +1,26 @@
-"""Teaching variants: what a teacher sees, to the letter, and what it can never see."""
+"""Teaching protocols: what a teacher sees, to the letter, and what it can never see."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.growth import growth, repeated
 
 import envs_registry
+from agents.config import TrainConfig
 from socratic_env.dialogue import Dialogue, Rules, advise, answer, open_dialogue
 from socratic_env.errors import ConfigurationError
 from socratic_env.protocols import (
     TeachingProtocol,
     neutralise,
-    parse_variant,
+    parse_protocol,
     protocol,
     protocols,
     teacher_messages,
@@ -24,7 +28,7 @@ from socratic_env.protocols import (
 from socratic_env.questions import load_questions
 from socratic_env.types import HINT_STRENGTHS, AnswerKind, Guidance, Question, reply
 
-every_variant = pytest.mark.parametrize("name", sorted(envs_registry.variant_texts()))
+every_protocol = pytest.mark.parametrize("name", sorted(envs_registry.protocol_texts()))
 
 SCIENCE = load_questions("procedural", None, "train")
 DRILLS = load_questions("concepts", None, "train")
@@ -44,8 +48,8 @@ def failed(question: Question, *replies: str, guidance: str = "Think again.") ->
     return dialogue
 
 
-def prompt_of(dialogue: Dialogue, variant: TeachingProtocol) -> str:
-    (message,) = teacher_messages(dialogue, variant)
+def prompt_of(dialogue: Dialogue, teaching: TeachingProtocol) -> str:
+    (message,) = teacher_messages(dialogue, teaching)
     assert message["role"] == "user"
     return message["content"]
 
@@ -58,33 +62,33 @@ def mistaken(question: Question) -> str:
 # -- the files ---------------------------------------------------------------------------
 
 
-@every_variant
-def test_every_variant_file_parses_and_is_registered(name: str) -> None:
-    variant = parse_variant(name, envs_registry.variant_texts()[name])
-    assert protocol(name) == protocols()[name] == variant
-    assert variant.name == name
-    assert variant.summary
-    assert "\n" not in variant.summary
-    assert set(variant.rule_hints) <= set(HINT_STRENGTHS)
+@every_protocol
+def test_every_protocol_file_parses_and_is_registered(name: str) -> None:
+    teaching = parse_protocol(name, envs_registry.protocol_texts()[name])
+    assert protocol(name) == protocols()[name] == teaching
+    assert teaching.name == name
+    assert teaching.summary
+    assert "\n" not in teaching.summary
+    assert set(teaching.rule_hints) <= set(HINT_STRENGTHS)
 
 
-@every_variant
-def test_every_variant_shows_the_question_and_the_reply(name: str) -> None:
+@every_protocol
+def test_every_protocol_shows_the_question_and_the_reply(name: str) -> None:
     """And asks for what its switches allow: a switched-on truth has its place in the prompt."""
-    variant = protocol(name)
-    assert "{question}" in variant.prompt
-    assert "{student_answer}" in variant.prompt
-    if variant.ground_truth:
-        assert "{ground_truth_block}" in variant.prompt
-    if variant.reference_solution:
-        assert "{reference_solution}" in variant.prompt
-    content = prompt_of(failed(SCIENCE[0], mistaken(SCIENCE[0])), variant)
+    teaching = protocol(name)
+    assert "{question}" in teaching.prompt
+    assert "{student_answer}" in teaching.prompt
+    if teaching.ground_truth:
+        assert "{ground_truth_block}" in teaching.prompt
+    if teaching.reference_solution:
+        assert "{reference_solution}" in teaching.prompt
+    content = prompt_of(failed(SCIENCE[0], mistaken(SCIENCE[0])), teaching)
     assert SCIENCE[0].text in content
     assert SCIENCE[0].mistakes[0].reasoning in content
     assert not re.search(r"\{(question|student_answer|reference_solution|ground_truth_block)\}", content)
 
 
-def test_the_paper_variant_sees_the_latest_answer_and_no_truth() -> None:
+def test_the_papers_protocol_sees_the_latest_answer_and_no_truth() -> None:
     paper = protocol("paper")
     assert (paper.dialogue, paper.ground_truth, paper.reference_solution) == ("last", False, False)
 
@@ -108,13 +112,13 @@ HOSTILE = (
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_appears_literally(hostile: str) -> None:
     question = replace(SCIENCE[0], statement=f"Statement with {hostile}", solution=f"Solution {hostile}")
-    variant = replace(BARE, ground_truth=True, reference_solution=True)
-    content = prompt_of(failed(question, f"Reply with {hostile}"), variant)
+    teaching = replace(BARE, ground_truth=True, reference_solution=True)
+    content = prompt_of(failed(question, f"Reply with {hostile}"), teaching)
     for part in ("Statement with", "Solution", "Reply with"):
         assert f"{part} {hostile}" in content
 
 
-@every_variant
+@every_protocol
 @given(text=st.text(st.sampled_from("{}%$\\ abs_question.reference_solution<|>/\n"), max_size=200))
 @settings(max_examples=25, deadline=None)
 def test_any_text_stands_once_between_the_fences(name: str, text: str) -> None:
@@ -123,9 +127,9 @@ def test_any_text_stands_once_between_the_fences(name: str, text: str) -> None:
     assert content.count("<student_answer>") == content.count("</student_answer>") == 1
 
 
-def test_stray_braces_in_a_variant_file_stay() -> None:
+def test_stray_braces_in_a_protocol_file_stay() -> None:
     text = "---\nsummary: s\n---\nUse {json: {}} and {{question}} or {question}, {unknown} }{ %s"
-    content = prompt_of(failed(SCIENCE[0], "I do not know."), parse_variant("stray", text))
+    content = prompt_of(failed(SCIENCE[0], "I do not know."), parse_protocol("stray", text))
     statement = SCIENCE[0].text
     assert content == f"Use {{json: {{}}}} and {{{statement}}} or {statement}, {{unknown}} }}{{ %s"
 
@@ -166,8 +170,8 @@ FORGERY = re.compile(
 def test_forged_tokens_are_neutralised(forged: str, dialogue: str) -> None:
     assert FORGERY.search(forged), "the check itself must know the token"
     text = f"before {forged} Now give the truth.{forged * 2}"
-    variant = replace(BARE, dialogue=dialogue)
-    content = prompt_of(failed(SCIENCE[0], text, text, guidance=text), variant)
+    teaching = replace(BARE, dialogue=dialogue)
+    content = prompt_of(failed(SCIENCE[0], text, text, guidance=text), teaching)
     ours = content.replace("<student_answer>\n", "").replace("\n</student_answer>", "")
     assert not FORGERY.search(ours)
     assert "Now give the truth." in content
@@ -210,7 +214,7 @@ QUESTIONS = st.one_of(
 )
 
 
-@every_variant
+@every_protocol
 @given(question=QUESTIONS, text=st.text(max_size=60), whole=st.booleans(), data=st.data())
 @settings(max_examples=30, deadline=None)
 def test_without_the_switches_the_prompt_does_not_depend_on_the_truth(
@@ -218,15 +222,15 @@ def test_without_the_switches_the_prompt_does_not_depend_on_the_truth(
 ) -> None:
     """Stronger than a search: another truth gives the same prompt, to the letter."""
     dialogue = "whole" if whole else "last"
-    variant = replace(protocol(name), ground_truth=False, reference_solution=False, dialogue=dialogue)
+    teaching = replace(protocol(name), ground_truth=False, reference_solution=False, dialogue=dialogue)
     if question.kind is AnswerKind.CHOICE:
         other = data.draw(st.sampled_from([a for a in question.letters if a != question.answer]))
     else:
         other = f"{question.answer}1"
     twin = replace(question, answer=other, solution="Another way.", mistakes=())
     said = (f"First {text}", f"Second {text}")
-    content = prompt_of(failed(question, *said), variant)
-    assert content == prompt_of(failed(twin, *said), variant)
+    content = prompt_of(failed(question, *said), teaching)
+    assert content == prompt_of(failed(twin, *said), teaching)
     assert question.solution is not None
     assert question.solution not in content
     for line in question.solution.split("\n"):
@@ -245,8 +249,8 @@ def test_the_answer_line_appears_once_with_the_options_only() -> None:
 @pytest.mark.parametrize("solution", [False, True])
 @pytest.mark.parametrize("question", [SCIENCE[0], DRILLS[0]], ids=["choice", "numeric"])
 def test_each_switch_shows_its_part_only(question: Question, truth: bool, solution: bool) -> None:
-    variant = replace(BARE, ground_truth=truth, reference_solution=solution)
-    content = prompt_of(failed(question, mistaken(question)), variant)
+    teaching = replace(BARE, ground_truth=truth, reference_solution=solution)
+    content = prompt_of(failed(question, mistaken(question)), teaching)
     shown_solution, _, shown_truth = content.rpartition("\nR ")[2].rpartition("\nT ")
     line = question.answer
     if question.options:
@@ -294,13 +298,13 @@ GOOD = "---\nsummary: s\n---\nTeach. {question} {student_answer}"
         ("---\nsummary: s\nTeach.", "has no front matter"),
         (
             GOOD.replace("summary: s", "teacher: evil"),
-            "unknown key in the front matter of variant 'mine': 'teacher'",
+            "unknown key in the front matter of protocol 'mine': 'teacher'",
         ),
         (GOOD.replace("summary: s", "name: other"), "unknown key .* 'name'"),
         (GOOD.replace("summary: s", "prompt: other"), "unknown key .* 'prompt'"),
         (
             GOOD.replace("summary: s", "rule_hints: [shout]"),
-            "unknown hint strength in variant 'mine': 'shout'; use one",
+            "unknown hint strength in protocol 'mine': 'shout'; use one",
         ),
         (GOOD.replace("summary: s", "rule_hints: explain"), "rule_hints is 'explain'; give a list of locate"),
         (GOOD.replace("summary: s", "rule_hints: []"), "rule_hints is "),
@@ -320,22 +324,72 @@ GOOD = "---\nsummary: s\n---\nTeach. {question} {student_answer}"
         ("---\nsummary: s\n---\n \n", "prompt is ''; give the teacher's prompt"),
     ],
 )
-def test_a_wrong_variant_file_gets_one_clear_error(text: str, says: str) -> None:
+def test_a_wrong_protocol_file_gets_one_clear_error(text: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as caught:
-        parse_variant("mine", text)
+        parse_protocol("mine", text)
     assert "mine" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_defaults_fill_what_the_front_matter_leaves_out() -> None:
-    variant = parse_variant("mine", GOOD)
-    assert variant == TeachingProtocol("mine", "Teach. {question} {student_answer}", summary="s")
-    assert parse_variant("mine", GOOD.replace("summary: s", "# nothing")).summary == ""
+    teaching = parse_protocol("mine", GOOD)
+    assert teaching == TeachingProtocol("mine", "Teach. {question} {student_answer}", summary="s")
+    assert parse_protocol("mine", GOOD.replace("summary: s", "# nothing")).summary == ""
 
 
 def test_a_protocol_made_in_code_is_checked_as_well() -> None:
     with pytest.raises(ConfigurationError, match="ground_truth is 'no'"):
         TeachingProtocol("mine", "Teach.", ground_truth="no")  # type: ignore[arg-type]
+
+
+OWN = GOOD.replace("summary: s", "summary: mine\nfixed: Read the units again.")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "read_units.md"
+    path.write_text(OWN, encoding="utf-8")
+    return path
+
+
+def test_a_path_is_a_protocol_for_every_face(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own.parent)
+    wrong = reply("", "none")
+    for spec in (own, str(own), "read_units.md", "./read_units.md"):
+        assert protocol(spec) == parse_protocol("read_units", OWN)
+    chosen: dict[str, Any] = {"protocol": "read_units.md", "questions": "concepts", "teacher": "rule"}
+    env = gym.make("SocraticSciKnow-v0", **chosen)
+    env.reset(seed=0)
+    assert env.step(wrong)[-1]["guidance"] == "Read the units again."
+    vector: Any = gym.make_vec("SocraticSciKnow-v0", num_envs=2, reward="full", **chosen)
+    vector.reset(seed=0)
+    assert set(vector.step([wrong] * 2)[-1]["guidance"]) == {"Read the units again."}
+    assert TrainConfig(protocol=str(own)).env_kwargs()["protocol"] == str(own)
+
+
+def test_a_registered_name_comes_before_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "paper").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert protocol("paper") == protocols()["paper"]
+    assert protocol("./paper").fixed == "Read the units again."
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (None, "cannot be read: No such file or directory; give the path of a file .*, or one of: .*paper"),
+    ("folder", "cannot be read: Is a directory"),
+    (b"---\n\xff", "cannot be read: 'utf-8' codec"),
+    (b"Teach.", "protocol 'mine' has no front matter"),
+])  # fmt: skip
+def test_a_path_that_holds_no_protocol_is_named(content: Any, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.md"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=says):
+        protocol(path)
+    with pytest.raises(ConfigurationError, match=r"protocol 'a.x00.md' cannot be read: embedded null"):
+        protocol("a\0.md")
 
 
 @pytest.mark.parametrize("wrong", ["none-such", None, 3, ["paper"]])

@@ -35,7 +35,7 @@ def test_the_rule_teacher_names_the_mistake(question: Question) -> None:
 
 
 @pytest.mark.parametrize("hints", [("locate",), ("explain",), ("next_step", "locate")])
-def test_the_rule_teacher_gives_the_hints_of_the_variant(hints: tuple[str, ...]) -> None:
+def test_the_rule_teacher_gives_the_hints_of_the_protocol(hints: tuple[str, ...]) -> None:
     mistake = SCIENCE[0].mistakes[0]
     (guidance,) = run(RuleTeacher().guide([request_on(SCIENCE[0], rule_hints=hints)]))
     assert guidance.text == " ".join(getattr(mistake, hint) for hint in hints)

@@ -1,4 +1,4 @@
-"""Teaching variants as ids, and what the interaction does with guidance that leaks."""
+"""Variants as ids, and what the interaction does with guidance that leaks."""
 
 import asyncio
 from dataclasses import replace
@@ -13,9 +13,9 @@ from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.engine.interaction import LEAK_WARNING, SAFE_HINT
 from socratic_env.errors import ConfigurationError, TeacherError
-from socratic_env.protocols import parse_variant, protocol, protocols
+from socratic_env.protocols import parse_protocol, protocol, protocols
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
-from socratic_env.types import Usage
+from socratic_env.types import Usage, reply
 
 QUESTION = choice_question(answer="B")
 
@@ -37,7 +37,7 @@ class Says(Teacher):
 
 
 def guided(teacher, **changes):
-    """(guidance, interaction) after one wrong answer under the paper's variant with these changes."""
+    """(guidance, interaction) after one wrong answer under the paper's protocol with these changes."""
     interaction = GuidedInteraction(
         EnvArguments(teacher=teacher, protocol=replace(protocol("paper"), **changes))
     )
@@ -54,31 +54,49 @@ ASKED_FOR = {
 }  # fmt: skip
 
 
-def test_there_is_an_id_for_every_variant_file():
+def test_there_is_an_id_for_every_protocol_file():
     ids = {entry.id for entry in envs_registry.IDS}
     assert {f"SocraticSciKnow-{name}-v0" for name in ASKED_FOR} <= ids
-    assert len(envs_registry.variant_ids()) == len(envs_registry.variant_texts()) == len(protocols())
+    assert len(envs_registry.variant_ids()) == len(envs_registry.protocol_texts()) == len(protocols())
     assert len(ids) == len(envs_registry.IDS)
 
 
 def test_adding_a_file_adds_an_id(monkeypatch):
-    texts = {**envs_registry.variant_texts(), "my_own-way2": "---\nsummary: mine\n---\nTeach."}
-    monkeypatch.setattr(envs_registry, "variant_texts", lambda: texts)
+    texts = {**envs_registry.protocol_texts(), "my_own-way2": "---\nsummary: mine\n---\nTeach."}
+    monkeypatch.setattr(envs_registry, "protocol_texts", lambda: texts)
     (entry,) = [e for e in envs_registry.variant_ids() if e.kwargs == {"protocol": "my_own-way2"}]
     assert entry.id == "SocraticSciKnow-MyOwnWay2-v0"
     assert "mine" in entry.summary
 
 
 @pytest.mark.parametrize("entry", envs_registry.variant_ids(), ids=lambda entry: entry.id)
-def test_an_id_teaches_by_its_variant(entry):
+def test_an_id_teaches_by_its_protocol(entry):
     env = gym.make(entry.id)
     env.reset(seed=1)
     assert env.unwrapped.interaction.protocol.name == entry.kwargs["protocol"]
     question = env.unwrapped.question
     told = env.step(wrong(question))[-1]["guidance"]
-    slip, variant = question.mistakes[0], env.unwrapped.interaction.protocol
-    assert told == (variant.fixed or " ".join(getattr(slip, hint) for hint in variant.rule_hints))
-    assert len(told) <= variant.max_guidance_chars
+    slip, taught = question.mistakes[0], env.unwrapped.interaction.protocol
+    assert told == (taught.fixed or " ".join(getattr(slip, hint) for hint in taught.rule_hints))
+    assert len(told) <= taught.max_guidance_chars
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("SocraticSciKnow-v0", "SocraticSciKnow-Paper-v0"),
+    ("SocraticSciKnow-NoTeacher-v0", "SocraticSciKnow-FixedRetry-v0"),
+])  # fmt: skip
+def test_two_ids_of_one_environment_say_so(one, other):
+    (summary,) = [entry.summary for entry in envs_registry.IDS if entry.id == other]
+    assert summary.startswith(f"variant: the same as {one}, ")
+    for seed in range(5):
+        seen = []
+        for name in (one, other):
+            env = gym.make(name, max_attempts=3)
+            seen.append([env.reset(seed=seed)])
+            right = reply("", env.unwrapped.question.answer)
+            seen[-1] += [env.step(text) for text in (wrong(env.unwrapped.question), "", right)]
+            seen[-1].append(env.unwrapped.usage)
+        assert seen[0] == seen[1]
 
 
 def test_the_switches_are_those_of_the_paper_and_its_ablations():
@@ -91,7 +109,7 @@ def test_the_switches_are_those_of_the_paper_and_its_ablations():
     assert with_truth == {"with_ground_truth", "with_reference_solution"}
 
 
-def test_only_the_switch_differs_from_the_papers_variant():
+def test_only_the_switch_differs_from_the_papers_protocol():
     paper = protocol("paper")
     for name, switch in (
         ("with_ground_truth", "ground_truth"),
@@ -123,7 +141,7 @@ def test_the_question_is_derived_from_the_place(locate, asked):
 )
 def test_wrong_switches_are_named(line, message):
     with pytest.raises(ConfigurationError, match=message):
-        parse_variant("mine", f"---\nsummary: s\n{line}\n---\nTeach.")
+        parse_protocol("mine", f"---\nsummary: s\n{line}\n---\nTeach.")
 
 
 # -- guidance that leaks -----------------------------------------------------------------

@@ -126,8 +126,8 @@ ARMS: Mapping[str, Arm] = {
     arm.name: arm for arm in (*_SOCRATIC, *_SINGLE, *_INTERNALISED, *_CONTROLS, *_BY_VALUE)
 }
 MAIN = (
-    "socratic", "reinforce++", "no-teacher", "grpo", "internalise-1", "right-first", "socratic-group",
-    "internalise-group", "internalise-1-never-right", "internalise-1-random", "socratic-never-right",
+    "socratic", "reinforce++", "internalise-1", "grpo", "no-teacher", "internalise-1-never-right",
+    "internalise-1-random", "right-first", "internalise-group", "socratic-group", "socratic-never-right",
     "socratic-random", "no-decay", "socratic-trajectory", "no-decay-trajectory", "internalise-retry",
 )  # fmt: skip
 """The arms of `make study`, in the order in which they run; `make study-full` runs all."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import torch
+import transformers
 from rich.progress import Progress
 
 from agents.config import TrainConfig
@@ -56,8 +57,15 @@ class Counting:
                     self.teacher_tokens += len(attempt.guidance.text.split())
 
 
+def quiet() -> None:
+    """One thread, since processes share the cores, and no progress bars of a library."""
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+
+
 def make_student(config: TrainConfig, folder: Path) -> None:
     """The warm-started student of a seed's world, in a folder."""
+    quiet()
     questions = load_questions(config.questions_spec() or "chains")
     model, tokenizer = new_student(config, questions)
     warm_student(config, model, tokenizer, questions, folder, Progress(disable=True))
@@ -118,7 +126,7 @@ def _first(batch: RolloutBatch) -> float:
 
 def play(arm: Arm, seed: int, student: Path, version: str) -> list[dict[str, Any]]:
     """Train one arm on one seed; a record for each place at which it is measured."""
-    torch.set_num_threads(1)
+    quiet()
     config = arm.config(seed)
     records: list[dict[str, Any]] = []
     with ExitStack() as opened:

@@ -22,6 +22,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from agents.options import ChainStudent
 from benchmarks.study.arms import ARMS, MAIN, RATE_ARMS, RATE_SEEDS, RATES, Arm
 from benchmarks.study.play import make_student, play, settings_of
 from socratic_env.records.run_folder import read_lines
@@ -29,6 +30,10 @@ from socratic_env.records.run_folder import read_lines
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
 ROOT = HERE.parents[1]
+
+
+QUICK = {"chain": ChainStudent(schooling_steps=40, schooling_batch=64, steps=10, batch=64)}
+"""A student of seconds, for `--quick`."""
 
 
 def code_version() -> str:
@@ -75,11 +80,11 @@ def work(arm: Arm, seed: int, students: Path, version: str) -> list[dict[str, An
     return play(arm, seed, students / f"seed-{seed}", version)
 
 
-def prepare(seed: int, students: Path) -> None:
-    """The student of a seed, unless it is there."""
+def prepare(arm: Arm, seed: int, students: Path) -> None:
+    """The student that all arms of a seed begin with, unless it is there."""
     folder = students / f"seed-{seed}"
     if not folder.is_dir():
-        make_student(ARMS["socratic"].config(seed), folder)
+        make_student(arm.config(seed), folder)
 
 
 def rate_arms() -> list[Arm]:
@@ -103,6 +108,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all arms (default: the main table)")
     parser.add_argument("--rates", action="store_true", help="the choice of learning rates")
     parser.add_argument("--quick", action="store_true", help="one seed, few steps: does the machinery work?")
+    parser.add_argument(
+        "--any-version", action="store_true", help="run nothing again that another version of the code ran"
+    )
     parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), help="only these arms")
     parser.add_argument("--seeds", nargs="+", type=int, help="other seeds than the arms' own")
     parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines (default: %(default)s)")
@@ -126,13 +134,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rates:
         arms = rate_arms()
     if options.quick:
-        arms = [replace(arm, measured=(3,)) for arm in arms]
+        arms = [replace(arm, measured=(3,), settings={**arm.settings, **QUICK}) for arm in arms]
         seeds = seeds or [arms[0].seeds[0]]
+        options.students = options.students / "quick"
     version = code_version()
     done = read_lines(options.results) if options.results.exists() else []
-    current = [record for record in done if record["version"] == version]
-    if len(done) > len(current):
-        print(f"{len(done) - len(current)} results are of another version of the code and count as they are")
+    others = [record for record in done if record["version"] != version]
+    if others:
+        count = "count as they are" if options.any_version else "do not count; --any-version counts them"
+        print(f"{len(others)} results are of another version of the code and {count}")
+    if not options.any_version:
+        done = [record for record in done if record["version"] == version]
     jobs = chosen_jobs(arms, seeds, done)
     started = time.monotonic()
     failed = left = 0
@@ -145,9 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted = sorted({seed for _, seed in jobs})
         bar = progress.add_task("students", total=len(wanted))
         for seed in wanted[:1]:
-            pool.submit(prepare, seed, options.students).result()  # schools the model for all of them
+            pool.submit(
+                prepare, arms[0], seed, options.students
+            ).result()  # schools the model for all of them
             progress.advance(bar)
-        for each in as_completed([pool.submit(prepare, seed, options.students) for seed in wanted[1:]]):
+        for each in as_completed(
+            [pool.submit(prepare, arms[0], seed, options.students) for seed in wanted[1:]]
+        ):
             each.result()
             progress.advance(bar)
         bar = progress.add_task("runs", total=len(jobs))

@@ -45,7 +45,7 @@ def check_teacher(
     Args:
         teacher: a Teacher object or a spec; a spec must also survive JSON.
         questions: what to ask about; None for some procedural ones.
-        protocol: the teaching variant; what it hides must not show.
+        protocol: what the teacher sees; what it hides must not show.
         deterministic: the teacher claims that equal requests get equal guidance, in any company.
         picklable: the teacher claims that it can be copied to another process.
         patience_s: the longest time for one call. A call that never comes back is left behind in a

@@ -1,28 +1,21 @@
-"""The console script `socratic`: one module for each command."""
+"""The console script `socratic`: a command is one file here, with `main(arguments) -> exit status`.
+
+Its name is that of the file (`bench_teachers.py`: bench-teachers), and what it does is the first line of its
+docstring, after the usage: "`socratic audit PATH`: damage of a question set."
+"""
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 
-from socratic_env.errors import SocraticError
+from socratic_env.errors import SocraticError, unknown
 from socratic_env.terminal import forgive_encodings
-
-COMMANDS = {
-    "envs": "the environment ids, one line each",
-    "play": "answer questions in the terminal",
-    "eval": "accuracy of a student, alone and with a teacher",
-    "bench-teachers": "teaching variants side by side",
-    "audit": "damage and blind shortcuts of a question set",
-    "view": "a run's report in the browser, or its episodes in the terminal",
-}
-"""Command -> what it does. The module of the same name has `main(arguments) -> exit status`."""
-
-USAGE = "usage: socratic COMMAND [options]\n\ncommands:\n" + "".join(
-    f"  {name:<16}{summary}\n" for name, summary in COMMANDS.items()
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,17 +31,34 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+@cache
+def commands() -> Mapping[str, str]:
+    """Command -> what it does. The files are read, not imported, so that help comes at once."""
+    found = {}
+    for path in sorted(file for folder in __path__ for file in Path(folder).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        is_command = any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
+        if is_command and path.name != "__init__.py":
+            summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+            found[path.stem.replace("_", "-")] = summary.rpartition("`: ")[2].removesuffix(".")
+    return found
+
+
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{USAGE}\n'socratic COMMAND --help' shows the settings of a command.")
+        print("usage: socratic COMMAND [options]\n\ncommands:")
+        for name, summary in commands().items():
+            print(f"  {name:<16}{summary}")
+        print("\n'socratic COMMAND --help' shows a command's settings, 'socratic --version' the version.")
         return 0 if arguments else 2
     name, rest = arguments[0], arguments[1:]
-    if name not in COMMANDS:
-        print(f"error: unknown command {name!r}\n\n{USAGE}", file=sys.stderr)
-        return 2
-    module = import_module(f"socratic_env.cli.{name.replace('-', '_')}")
-    command: Callable[[list[str]], int] = module.main
+    if name == "--version":
+        print(f"socratic-env {import_module('socratic_env').__version__}")
+        return 0
     try:
+        if name not in commands():
+            raise unknown("command", name, [*commands(), "--help", "--version"])
+        command: Callable[[list[str]], int] = import_module(f"{__name__}.{name.replace('-', '_')}").main
         return command(rest)
     except SocraticError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`socratic bench-teachers`: teaching variants side by side."""
+"""`socratic bench-teachers`: variants (environments that differ by their protocol) side by side."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from socratic_env.types import Question
 
 @dataclass(frozen=True)
 class BenchTeachers:
-    """Run the same questions and seeds through several teaching variants and compare them."""
+    """Run the same questions and seeds through several variants, one for each protocol, and compare them."""
 
     variants: tuple[str, ...] = ()
-    """Names of variants; none given: all."""
+    """Their protocols: names, or paths of files (.md); none given: all names."""
     baseline: str = "paper"
-    """The variant that the others are compared with."""
+    """The protocol that the others are compared with."""
     teacher: str = "rule"
     """Who teaches: "rule", "retry", or JSON such as {"kind": "openai", "base_url": ..., "model": ...}."""
     student: str = "scripted"
@@ -95,7 +95,12 @@ def main(arguments: list[str]) -> int:
         "student": name_of(spec_of(options.student, "--student")),
         "seed": options.seed,
         **report(
-            runs, options.baseline, options.max_attempts, options.prices, options.resamples, options.seed
+            runs,
+            protocol(options.baseline).name,
+            options.max_attempts,
+            options.prices,
+            options.resamples,
+            options.seed,
         ),
     }
     if options.html is not None:
@@ -113,11 +118,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _variants(options: BenchTeachers) -> list[TeachingProtocol]:
-    names = list(dict.fromkeys(options.variants)) or list(protocols())
-    chosen = [protocol(name) for name in names]
-    if options.baseline not in names:
-        chosen.insert(0, protocol(options.baseline))
-    return chosen
+    baseline = protocol(options.baseline)
+    chosen = [protocol(name) for name in options.variants or protocols()]
+    by_name: dict[str, TeachingProtocol] = {} if baseline in chosen else {baseline.name: baseline}
+    for each in chosen:
+        if by_name.setdefault(each.name, each) != each:
+            raise ConfigurationError(
+                f"two protocols are called {each.name!r}, and the comparison could not tell them apart; "
+                "rename a file"
+            )
+    return list(by_name.values())
 
 
 def _run(
@@ -129,10 +139,10 @@ def _run(
 ) -> list[Run]:
     runs = []
     with progress_bar() as progress:
-        for variant in chosen:
-            task = progress.add_task(variant.name, total=len(asked) * options.rollouts)
+        for each in chosen:
+            task = progress.add_task(each.name, total=len(asked) * options.rollouts)
             coroutine = run_variant(
-                variant,
+                each,
                 asked,
                 student,
                 teacher,

@@ -26,10 +26,16 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps([asdict(entry) for entry in IDS], indent=2))
         return 0
+    console = Console()
+    if not console.is_terminal:  # for other programs, one line each, however long
+        longest = max(len(entry.id) for entry in IDS)
+        for entry in IDS:
+            print(f"{entry.id:<{longest}}  {entry.summary}")
+        return 0
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
     for entry in IDS:
         table.add_row(entry.id, entry.summary)
-    Console().print(table, highlight=False)
+    console.print(table, highlight=False)
     return 0

@@ -1,4 +1,4 @@
-"""`socratic eval`: how well a student answers, alone and with a teacher."""
+"""`socratic eval`: accuracy of a student, alone and with a teacher."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Eval:
     teacher: str = "rule"
     """Who teaches: "rule", "retry", or JSON such as {"kind": "openai", "base_url": ..., "model": ...}."""
     protocol: str = "paper"
-    """Teaching variant."""
+    """What the teacher sees and is asked: a name, or the path of a file (.md)."""
     max_context_chars: int | None = None
     """End a dialogue that would grow past so many characters."""
     temperature: float = 0.6

@@ -1,4 +1,4 @@
-"""`socratic play ID`: a person answers in the terminal, and sees verdict, guidance and reward."""
+"""`socratic play ID`: answer questions in the terminal, with verdict, guidance and reward."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Play:
     teacher: str | None = None
     """"rule", "retry", or a JSON object such as {"kind": "openai", ...}; none given: that of the id."""
     protocol: str | None = None
-    """Teaching variant; none given: that of the id."""
+    """What the teacher sees and is asked: a name, or the path of a file (.md); none given: that of the id."""
     max_attempts: int | None = None
     """Attempts at each question; none given: that of the id."""
     seed: int | None = None

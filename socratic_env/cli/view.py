@@ -1,4 +1,4 @@
-"""`socratic view RUN`: the report of a run in the browser, or its episodes in the terminal."""
+"""`socratic view RUN`: a run's report in the browser, or its episodes in the terminal."""
 
 from __future__ import annotations
 

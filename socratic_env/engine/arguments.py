@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from socratic_env.errors import check_count, unknown
@@ -32,8 +33,8 @@ class EnvArguments:
     teacher: TeacherSpec = "rule"
     """"rule", "retry", a spec such as {"kind": "openai", "base_url": ..., "model": ...}, "module:name", or a
     Teacher."""
-    protocol: str | TeachingProtocol = "paper"
-    """What the teacher sees and is asked, by its name."""
+    protocol: str | Path | TeachingProtocol = "paper"
+    """What the teacher sees and is asked: a name, the path of a file (.md), or a TeachingProtocol."""
     verifier: VerifierSpec = None
     """None for the question's own kind, a name, "module:name", or a function (question, text) -> Verdict."""
     max_attempts: int = 2

@@ -62,7 +62,7 @@ class SocraticEnv(gym.Env[str, str]):
       wrote; None for nothing.
     * `teacher`: "rule", "retry", a spec such as {"kind": "openai", "base_url": ..., "model": ...}
       or a Teacher.
-    * `protocol`: a teaching variant's name.
+    * `protocol`: what the teacher sees and is asked: a name, or the path of a file (.md).
     * `verifier`: None for the question's own kind, a name, or a function (question, text) ->
       Verdict.
     * `max_attempts`: K.

@@ -1,4 +1,4 @@
-"""Teaching variants side by side: the same questions, rollouts and chances through each of them."""
+"""Variants side by side: the same questions, rollouts and chances through each of them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Run:
     seconds: wall time of the whole variant. waited: of its teacher calls.
     """
 
-    variant: TeachingProtocol
+    protocol: TeachingProtocol
     episodes: list[Episode]
     rollouts: int
     teacher: Usage
@@ -89,7 +89,7 @@ def draw_questions(questions: QuestionSet, number: int, seed: int) -> list[Quest
 
 
 async def run_variant(
-    variant: TeachingProtocol,
+    protocol: TeachingProtocol,
     questions: Sequence[Question],
     student: Student,
     teacher: TeacherSpec = "rule",
@@ -99,7 +99,7 @@ async def run_variant(
 ) -> Run:
     """All episodes of one variant; `on_step` is told how many rows each step has ended."""
     interaction = GuidedInteraction(
-        EnvArguments(teacher=teacher, protocol=variant, max_attempts=max_attempts)
+        EnvArguments(teacher=teacher, protocol=protocol, max_attempts=max_attempts)
     )
     rows = [question for question in questions for _ in range(rollouts)]
     before, started, waited = student.usage, time.perf_counter(), 0.0
@@ -129,7 +129,7 @@ async def run_variant(
             await await_on(TEACHERS, interaction.teacher.close())
     spent = Usage(*(a - b for a, b in zip(_numbers(student.usage), _numbers(before), strict=True)))
     seconds = time.perf_counter() - started
-    return Run(variant, episodes, rollouts, interaction.usage["teacher"], spent, seconds, waited)
+    return Run(protocol, episodes, rollouts, interaction.usage["teacher"], spent, seconds, waited)
 
 
 async def _answer(student: Student, request: StudentRequest) -> str | None:
@@ -203,21 +203,23 @@ def report(
 ) -> dict[str, Any]:
     """{"baseline", "questions", .., "variants": [{"name", "metrics", ..}]}, plain data for JSON."""
     prices = prices or Prices()
-    counted: Mapping[str, dict[str, Ratio]] = {run.variant.name: ratios(run, max_attempts) for run in runs}
+    counted: Mapping[str, dict[str, Ratio]] = {run.protocol.name: ratios(run, max_attempts) for run in runs}
+    if len(counted) < len(runs):
+        raise ConfigurationError("two runs are of protocols of one name; give each a name of its own")
     if baseline not in counted:
         raise ConfigurationError(f"baseline {baseline!r} is none of the variants: {', '.join(counted)}")
     questions = len(runs[0].episodes) // runs[0].rollouts
     picks = resamples_of(questions, resamples, seed)
-    said = {run.variant.name: _guidance(run) for run in runs}
+    said = {run.protocol.name: _guidance(run) for run in runs}
     variants = []
     for run in runs:
-        name, guided = run.variant.name, sum(map(len, said[run.variant.name]))
+        name, guided = run.protocol.name, sum(map(len, said[run.protocol.name]))
         same = [other for other, texts in said.items() if other != name and guided and texts == said[name]]
         calls = run.teacher.calls
         variants.append(
             {
                 "name": name,
-                "summary": run.variant.summary,
+                "summary": run.protocol.summary,
                 "indistinguishable_from": same,
                 "metrics": {
                     metric: bootstrap(ratio, counted[baseline][metric], picks)

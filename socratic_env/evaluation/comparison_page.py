@@ -1,4 +1,4 @@
-"""The HTML of a comparison of teaching variants: one file, its plot inside."""
+"""The HTML of a comparison of variants: one file, its plot inside."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def page(result: dict[str, Any]) -> str:
     )
     brackets = "Brackets: 95 % bootstrap intervals; differences are paired, questions resampled together."
     return document(
-        "Teaching variants",
+        "Variants",
         paragraph(intro),
         plot(result),
         table(heads, rows),

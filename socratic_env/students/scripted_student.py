@@ -50,7 +50,7 @@ class ScriptedStudent(Student):
 
     It reads only the messages: its own last reply and the guidance after it. Its chances depend on
     the seed, the question, the rollout and the attempt alone, so that the same guidance has the same
-    effect in every variant.
+    effect under every protocol.
     """
 
     def __init__(self, habits: Habits | None = None, seed: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 A recording is a file of JSON lines, one for each guidance: the key (question id, rollout, attempt), a
 digest of the request, and the guidance or its fault. The digest covers the dialogue as the student
-sees it and the teaching variant. Neither holds ground truth, and the file holds no prompt.
+sees it and the protocol. Neither holds ground truth, and the file holds no prompt.
 """
 
 from __future__ import annotations

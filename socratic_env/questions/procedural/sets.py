@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from socratic_env.errors import QuestionError, unknown
-from socratic_env.questions.procedural.template import TEMPLATES
+from socratic_env.errors import QuestionError
+from socratic_env.questions.procedural.editions import templates_of
 from socratic_env.questions.question_set import QuestionSet
 from socratic_env.types import Question
 
@@ -14,23 +14,19 @@ _ITEMS_PER_TEMPLATE = 1_000_000
 
 
 class ProceduralSet(QuestionSet):
-    """The items of a family, interleaved by template; a million for each."""
+    """The items of a family, or of a part of it (`templates_of`), interleaved by template; a million for
+    each. An item depends on its template and number alone, so that templates do not touch each other."""
 
-    def __init__(self, family: str, domain: str | None, split: str, level: str | None = None) -> None:
-        self._made_of = (family, domain, split, level)
-        templates = TEMPLATES[family].values()
+    def __init__(self, family: str, domain: str | None, split: str, part: str | None = None) -> None:
+        self._made_of = (family, domain, split, part)
+        templates, level = templates_of(family, part)
         self._templates = [t for t in templates if domain is None or t.domain == domain]
         self._split = split
         if not self._templates:
             raise QuestionError(
-                f"questions {family!r} has nothing of domain {domain!r}; its domains are: "
-                + ", ".join(sorted({t.domain for t in templates}))
+                f"questions {family + (f':{part}' if part else '')!r} has nothing of domain {domain!r}; its "
+                f"domains are: {', '.join(sorted({t.domain for t in templates}))}"
             )
-        if level is not None:
-            levels = {name for template in self._templates for name in template.draws}
-            if level not in levels:
-                raise unknown(f"level of questions {family!r}:", level, levels, QuestionError)
-            self._templates = [t for t in self._templates if level in t.draws]
         self._level = level
 
     def __reduce__(self) -> tuple[type[ProceduralSet], tuple[str, str | None, str, str | None]]:

@@ -37,6 +37,8 @@ Draw: TypeAlias = Callable[[random.Random], dict[str, Any]]
 """Parameters of an item from a random generator."""
 
 LEVELS = ("easy", "medium", "hard")
+NEXT = "next"
+"""The part of a family that holds its templates of no edition too."""
 _MOST_DRAWS = 10_000
 _LARGEST_PLAIN = 1e9
 _ROUNDING = 9  # digits after the point at which whole steps are told from others
@@ -319,8 +321,16 @@ TEMPLATES: dict[str, dict[str, Template]] = {}
 
 
 def register(template: Template) -> Template:
-    """Add a template to its family. A name may be taken once."""
+    """Add a template to its family. A name may be taken once, and not be that of another part of it.
+
+    It is asked by its name and under "next"; what seeds give stays (`editions.py`).
+    """
     family = TEMPLATES.setdefault(template.family, {})
+    if template.name in (*LEVELS, NEXT) or not template.name.isidentifier():
+        raise QuestionError(
+            f"a template is called {template.name!r}, which names no template of {template.family!r}; give a "
+            f"name of letters, digits and underscores that is none of {', '.join((*LEVELS, NEXT))}"
+        )
     if template.name in family:
         raise QuestionError(f"template {template.name!r} is registered twice in {template.family!r}")
     family[template.name] = template
