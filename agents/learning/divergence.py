@@ -118,8 +118,8 @@ class TeacherDistance:
         parts = []
         for *states, targets_N in zip(*hidden, batch.targets_N.split(scorers[0].part), strict=True):
             student_NV, teacher_NV = (
-                torch.log_softmax(model.get_output_embeddings()(hidden_ND).float() / self.temperature, dim=-1)
-                for model, hidden_ND in zip((self.student, self.teacher), states, strict=True)
+                torch.log_softmax(scorer.logits(hidden_ND) / self.temperature, dim=-1)
+                for scorer, hidden_ND in zip(scorers, states, strict=True)
             )
             at_targets = [
                 logps_NV.gather(-1, targets_N[:, None]).squeeze(-1) for logps_NV in (student_NV, teacher_NV)

@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
+from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from agents.learning.samples import Sample
+from socratic_env.errors import ConfigurationError
 
 MOST_LOGITS = 2**27
 """Logits held at once; more are computed in parts, and again in the backward pass."""
@@ -233,19 +235,32 @@ class Scorer(torch.nn.Module):
         The head runs on these positions only, and in parts where the vocabulary is large.
         """
         hidden_ND = self.hidden(rows)
-        head = self.model.get_output_embeddings()
         part = self.part
         if len(hidden_ND) <= part:
-            return read(head(hidden_ND).float(), rows.targets_N)
+            return read(self.logits(hidden_ND), rows.targets_N)
 
         def of_part(hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return read(head(hidden_ND).float(), targets_N)
+            return read(self.logits(hidden_ND), targets_N)
 
         parts = [
             checkpoint(of_part, *pair, use_reentrant=False)
             for pair in zip(hidden_ND.split(part), rows.targets_N.split(part), strict=True)
         ]
         return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+    def logits(self, hidden_ND: torch.Tensor) -> torch.Tensor:
+        """logits_NV in float32: what the model's own forward makes of hidden states, by its head and by what
+        it does to logits afterwards (soft caps, scales)."""
+        decoder = self.model.get_decoder()
+        known = MoeModelOutputWithPast(last_hidden_state=hidden_ND[None])
+        known.cross_attentions = None  # which some models pass on
+        unused = torch.zeros((1, len(hidden_ND)), dtype=torch.long, device=hidden_ND.device)
+        decoder.forward = lambda *_inputs, **_options: known
+        try:
+            logits: torch.Tensor = self.model(input_ids=unused, use_cache=False).logits
+        finally:
+            del decoder.forward
+        return logits[0].float()
 
     @property
     def part(self) -> int:
@@ -290,3 +305,20 @@ def logps_of(model: Any, rows: Rows, temperature: float = 1.0) -> torch.Tensor:
     (logps_N,) = Scorer(model)(rows, partial(log_probabilities, temperature=temperature))
     found: torch.Tensor = logps_N
     return found
+
+
+@torch.no_grad()
+def check_scored(model: Any, ids: Sequence[int]) -> None:
+    """Raise ConfigurationError if the scorer's logits of some ids are not those of the model itself."""
+    was_training = model.training
+    model.eval()
+    rows = Rows.of([ids[:1]], [ids[1:]], pad=0).to(model.device)
+    (found_NV,) = Scorer(model)(rows, lambda logits_NV, _targets_N: (logits_NV,))
+    own_NV = model(input_ids=rows.ids_RT, use_cache=False).logits[0, :-1].float()
+    model.train(was_training)
+    away = float((found_NV.log_softmax(-1) - own_NV.log_softmax(-1)).abs().max())
+    if not away < 1e-2:
+        raise ConfigurationError(
+            f"the learner scores {type(model).__name__} wrongly: its log-probabilities are up to {away:.3g} "
+            "from those of the model's own forward; use a model whose head comes after its decoder"
+        )

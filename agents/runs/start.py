@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agents.config import TrainConfig
 from agents.learning.divergence import TeacherDistance
+from agents.learning.rows import check_scored
 from agents.runs.assembly import chat_of, distance_from, load_student, new_student
 from agents.runs.checkpoint import CheckpointError, check_form, latest_checkpoint
 from agents.runs.log import CHECKPOINTS
@@ -61,7 +62,8 @@ def prepare(
         folder = folder if place is None or config.lora_rank else place
         model, tokenizer = load_student(folder, config.attention)
         model = model.to(device)
-    chat_of(config, model, tokenizer)  # looked at once, before the folder is touched
+    chat = chat_of(config, model, tokenizer)
+    check_scored(model, chat.turn("Try again."))
     step = 0 if place is None else check_form(place, model, config)
     distance = distance_from(config, model, tokenizer)
     resume_step = None
