@@ -25,8 +25,11 @@ $(VENV)/.ready: pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --override $(VENV)/overrides.txt -e '.[$(EXTRA),test]'
 	touch $@
 
+# The world and the student of the study's seed 104, so that its committed runs can stand beside.
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: setup ## train a small student with SocraticPO on the CPU and write a report (minutes)
-	$(BIN)/python -m agents.train --preset tiny
+	$(BIN)/python -m agents.train --preset chains --questions chains:104 --seed 104 --run-dir $(DEMO)
+	$(BIN)/python -m benchmarks.study.beside $(DEMO)
 
 # By file: what the tests of a file share is made once. More workers want about 4 GB each.
 WORKERS ?= 2

@@ -13,7 +13,7 @@ from scipy import stats
 from benchmarks.study import page, run
 from benchmarks.study.arms import ARMS, GATES, MAIN, MAIN_SEEDS, RATE_ARMS, RATE_SEEDS, UNGATED, Gate
 from benchmarks.study.play import settings_of
-from benchmarks.study.summary import accuracy_at, arm_row, compare, estimate, improvement
+from benchmarks.study.summary import arm_row, compare, estimate, improvement
 
 
 def record(arm: str, seed: int, unassisted: float, steps: int = 100, tokens: int = 150_000) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_seeds_that_only_one_arm_has_are_counted() -> None:
     ]
     found = compare(records, Gate("socratic", "no-teacher"))
     assert found is not None
-    assert (found.difference.seeds, found.missing) == (2, 3)
+    assert (found.difference.seeds, found.missing) == (2, len(MAIN_SEEDS) - 2)
     assert compare(records, Gate("socratic", "grpo")) is None
 
 
@@ -79,16 +79,17 @@ def test_one_seed_has_no_interval_and_meets_no_gate() -> None:
     assert str(estimate([0.5])) == "0.500 (n = 1)"
 
 
-def test_equal_tokens_are_read_off_the_curve() -> None:
-    run_on = record("reinforce++", 0, 0.6, steps=170, tokens=170_000)
-    assert accuracy_at(run_on, 85_000, "student tokens") == pytest.approx(0.4)
-    assert accuracy_at(run_on, 170_001, "student tokens") is None
-    records = [record("socratic", 0, 0.7, tokens=150_000), run_on]
-    records += [record("socratic", 1, 0.7, tokens=150_000), record("reinforce++", 1, 0.6, 170, 140_000)]
+def test_at_equal_tokens_the_other_arm_has_had_at_least_as_many() -> None:
+    records = [record("socratic", 0, 0.7, tokens=150_000), record("reinforce++", 0, 0.3, tokens=100_000)]
+    records += [record("reinforce++", 0, x, steps, 1000 * steps) for steps, x in ((170, 0.4), (210, 0.5))]
+    records += [record("socratic", 1, 0.7, tokens=250_000), record("reinforce++", 1, 0.6, tokens=100_000)]
     found = compare(records, Gate("socratic", "reinforce++", "student tokens"))
     assert found is not None
-    assert found.difference.mean == pytest.approx(0.7 - (0.2 + 0.4 * 150 / 170))
-    assert found.missing == 1  # it never had so many tokens
+    assert found.difference.mean == pytest.approx(0.7 - 0.4)
+    assert found.missing == len(MAIN_SEEDS) - 1  # on the other seed it never had so many tokens
+    found = compare(records, Gate("socratic", "reinforce++", "all tokens"))
+    assert found is not None
+    assert found.difference.mean == pytest.approx(0.7 - 0.4)  # 187 500 with the teacher's, and 212 500
 
 
 def test_the_probability_of_improvement_counts_ties_half() -> None:

@@ -8,6 +8,22 @@ from agents.options import WarmStart
 PRESETS: dict[str, TrainConfig] = {
     # Learns on two CPU cores in minutes.
     "tiny": TrainConfig(questions="concepts"),
+    # SocraticPO with internalisation in the world of chains, as in the learning study (benchmarks/study).
+    "chains": TrainConfig(
+        student="chain",
+        questions="chains",
+        protocol="worked_next_step",
+        policy="transformers",
+        estimator="grpo-attempts",
+        internalise=1.0,
+        steps=60,
+        max_response_tokens=8,
+        max_model_len=96,
+        lr=3e-4,
+        weight_decay=0.0,
+        eval_questions=512,
+        eval_samples=2,
+    ),
     # A real, weak language model; a step takes minutes on two CPU cores and seconds on a GPU.
     "smollm2": TrainConfig(
         student="smollm2",

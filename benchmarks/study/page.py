@@ -75,12 +75,14 @@ def curves(records: Records, arms: Sequence[str], title: str, by_tokens: bool = 
     """Mean unassisted accuracy over steps or student tokens, as an SVG."""
     height, top, bottom, right = 320, 16, 40, 190
     lines: list[tuple[str, np.ndarray, np.ndarray]] = []
+    seeds: set[int] = set()
     for arm in arms:
-        runs = [record["curve"] for record in records if record["arm"] == arm]
+        runs = [record["curve"] for record in records if record["arm"] == arm and len(record["curve"]) > 1]
         if not runs:
             continue
         longest = max(len(run) for run in runs)
         kept = np.array([run for run in runs if len(run) == longest], dtype=float)
+        seeds.add(len(kept))
         lines.append((arm, kept[:, :, 1 if by_tokens else 0].mean(0), kept[:, :, 3].mean(0)))
     if not lines:
         return ""
@@ -108,7 +110,7 @@ def curves(records: Records, arms: Sequence[str], title: str, by_tokens: bool = 
         ends.append(end)
         label = html.escape(f"{arm} {ys[-1]:.2f}")
         parts.append(f'<text x="{WIDTH - right + 8}" y="{end + 4:.1f}" fill="{colour}">{label}</text>')
-    axis = "student tokens" if by_tokens else "steps"
+    axis = ("student tokens" if by_tokens else "steps") + f" (means over {max(seeds)} seeds)"
     parts.append(f'<text x="{(48 + WIDTH - right) / 2}" y="{height - 4}" text-anchor="middle">{axis}</text>')
     return figure(title, "".join(parts), height)
 
@@ -170,8 +172,8 @@ def figures(records: Records) -> list[str]:
         for says in ("", "-70", "-other-question", "-random", "-never-right")
     ]  # fmt: skip
     return [
-        curves(main, STORY, "Unassisted accuracy over steps, means over seeds"),
-        curves(main, STORY, "Unassisted accuracy over student tokens, means over seeds", by_tokens=True),
+        curves(main, STORY, "Unassisted accuracy over steps"),
+        curves(main, STORY, "Unassisted accuracy over student tokens", by_tokens=True),
         dots(main, there, "Unassisted accuracy after 100 steps: every seed, mean and 95 % interval"),
         dots(
             main, [arm for arm in there if has_guided(main, arm)], "Guided accuracy after 100 steps", "guided"
@@ -214,8 +216,8 @@ def with_tables(text: str, records: Records) -> str:
     parts = [f"### {title}\n\n{markdown(heads, rows)}" for title, heads, rows in tables(records)]
     made = "\n\n".join(parts)
     return re.sub(
-        r"(<!-- tables -->\n).*?(\n<!-- end of tables -->)",
-        lambda match: f"{match[1]}{made}{match[2]}",
+        r"(<!-- tables -->\n).*?(<!-- end of tables -->)",
+        lambda match: f"{match[1]}\n{made}\n\n{match[2]}",
         text,
         flags=re.DOTALL,
     )

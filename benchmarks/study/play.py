@@ -154,7 +154,7 @@ def play(arm: Arm, seed: int, student: Path, version: str) -> list[dict[str, Any
             tokens += int(metrics["response_tokens"])
             if step % CURVE_EVERY and step not in arm.measured:
                 continue
-                curve.append([step, tokens, log.teacher_tokens, bench.accuracy()])
+            curve.append([step, tokens, log.teacher_tokens, bench.accuracy()])
             if step in arm.measured:
                 records.append(
                     {

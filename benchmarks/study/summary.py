@@ -7,7 +7,7 @@ own, and both arms begin with the same student on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Comparison:
     """An arm minus another, seed by seed.
 
     improvement: the probability that a run of the arm beats one of the other, ties half; with its
-    bootstrap interval over seeds. missing: seeds that only one of them has, or that did not go as far.
+    bootstrap interval over seeds. missing: seeds of the plan that one of them was not run on, or not as far.
     """
 
     gate: Gate
@@ -64,79 +64,62 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(found.mean()), float(found.mean() - half), float(found.mean() + half), len(found))
 
 
+def share(values: Sequence[float]) -> Estimate:
+    """The same for shares, whose interval lies within 0 and 1."""
+    found = estimate(values)
+    if found.low is None or found.high is None:
+        return found
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
+
+
 def of_arm(records: Records, arm: str, steps: int = STEPS) -> dict[int, Mapping[str, Any]]:
     """By seed, the last record of an arm after so many steps."""
     return {record["seed"]: record for record in records if (record["arm"], record["steps"]) == (arm, steps)}
 
 
-def longest(records: Records, arm: str) -> dict[int, Mapping[str, Any]]:
-    """By seed, the record of an arm's whole run."""
-    found: dict[int, Mapping[str, Any]] = {}
-    for record in records:
-        known = found.get(record["seed"])
-        if record["arm"] == arm and (known is None or record["steps"] >= known["steps"]):
-            found[record["seed"]] = record
-    return found
+def tokens_of(record: Mapping[str, Any], at: str) -> float:
+    """Tokens that a run had cost where it was measured."""
+    return float(record["student_tokens"]) + (record["teacher_tokens"] if at == "all tokens" else 0)
 
 
-def tokens_of(point: Sequence[float], at: str) -> float:
-    """Tokens that a point of a curve has cost."""
-    _, student, teacher, _ = point
-    return student + (teacher if at == "all tokens" else 0)
-
-
-def accuracy_at(record: Mapping[str, Any], tokens: float, at: str) -> float | None:
-    """Unassisted accuracy on a run's curve once it had so many tokens, between its points on a line; None if
-    it never had."""
-    curve = record["curve"]
-    spent = [tokens_of(point, at) for point in curve]
-    if tokens > spent[-1]:
-        return None
-    return float(np.interp(tokens, spent, [point[3] for point in curve]))
+def with_tokens(records: Records, arm: str, seed: int, tokens: float, at: str) -> Mapping[str, Any] | None:
+    """The first measurement of an arm's run that has had at least so many tokens; None if none has."""
+    found = [r for r in records if (r["arm"], r["seed"]) == (arm, seed) and tokens_of(r, at) >= tokens]
+    return min(found, key=lambda record: record["steps"], default=None)
 
 
 def compare(records: Records, gate: Gate) -> Comparison | None:
     """A gate's comparison, None without a seed that both arms have.
 
-    At equal tokens, the arm's whole run of `STEPS` sets the tokens, and both accuracies are of the curves.
+    At equal tokens the other arm is read where it has had at least as many as the arm itself, so that what
+    is left of a difference is in its favour; it counts as missing where it never had so many.
     """
     mine, theirs = of_arm(records, gate.arm), of_arm(records, gate.against)
-    if gate.at != "steps":
-        theirs = longest(records, gate.against)
     pairs: list[tuple[float, float]] = []
-    missing = len(mine.keys() ^ theirs.keys())
     for seed in sorted(mine.keys() & theirs.keys()):
-        if gate.at == "steps":
-            pairs.append((mine[seed]["unassisted"], theirs[seed]["unassisted"]))
-            continue
-        tokens = min(tokens_of(record["curve"][-1], gate.at) for record in (mine[seed], theirs[seed]))
-        tokens_mine = tokens_of(mine[seed]["curve"][-1], gate.at)
-        if gate.against in SINGLE and tokens < tokens_mine:
-            missing += 1
-            continue
-        both = [accuracy_at(record[seed], tokens, gate.at) for record in (mine, theirs)]
-        pairs.append((float(both[0] or 0.0), float(both[1] or 0.0)))
+        other: Mapping[str, Any] | None = theirs[seed]
+        if gate.at != "steps":
+            other = with_tokens(records, gate.against, seed, tokens_of(mine[seed], gate.at), gate.at)
+        if other is not None:
+            pairs.append((mine[seed]["unassisted"], other["unassisted"]))
     if not pairs:
         return None
     first, second = map(np.asarray, zip(*pairs, strict=True))
     difference = estimate((first - second).tolist())
+    missing = len(ARMS[gate.arm].seeds) - len(pairs)
     return Comparison(gate, difference, int((first > second).sum()), improvement(first, second), missing)
-
-
-SINGLE = frozenset(name for name, arm in ARMS.items() if len(arm.measured) > 1)
-"""Arms that were run on until they had as many tokens as the others."""
 
 
 def improvement(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
     """(probability that a value of the first beats one of the second, low, high)."""
 
-    def share(a: np.ndarray, b: np.ndarray) -> float:
+    def wins(a: np.ndarray, b: np.ndarray) -> float:
         return float((a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean())
 
     rng = np.random.default_rng(0)
-    drawn = [share(rng.choice(first, len(first)), rng.choice(second, len(second))) for _ in range(RESAMPLES)]
+    drawn = [wins(rng.choice(first, len(first)), rng.choice(second, len(second))) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    return share(first, second), float(low), float(high)
+    return wins(first, second), float(low), float(high)
 
 
 def arm_row(records: Records, arm: str) -> list[str]:
@@ -145,7 +128,7 @@ def arm_row(records: Records, arm: str) -> list[str]:
     cells = [arm, str(len(found))]
     for name in ("unassisted", "greedy", "unassisted_t0.6", "guided", "correction_rate"):
         values = [record[name] for record in found.values() if record[name] is not None]
-        cells.append(str(estimate(values)) if values else "-")
+        cells.append(str(share(values)) if values else "-")
     for level in ("easy", "medium", "hard"):
         values = [record["levels"][level] for record in found.values() if level in record["levels"]]
         cells.append(f"{np.mean(values):.2f}" if values else "-")
@@ -165,12 +148,13 @@ GATE_HEADS = ("arm", "minus", "at equal", "difference", "seeds above 0", "probab
 def gate_row(found: Comparison, gated: bool) -> list[str]:
     """One line of the comparisons."""
     likely, low, high = found.improvement
+    verdict = ("met" if found.met else "missed") + (" so far" if found.missing else "")
     return [
         found.gate.arm,
         found.gate.against,
         found.gate.at,
         str(found.difference),
-        f"{found.above} of {found.difference.seeds}" + (f" ({found.missing} missing)" * bool(found.missing)),
+        f"{found.above} of {found.difference.seeds}" + (f" ({found.missing} not run)" * bool(found.missing)),
         f"{likely:.2f} [{low:.2f}, {high:.2f}]",
-        ("met" if found.met else "missed") if gated else "none",
+        verdict if gated else "none",
     ]
