@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.scripted import request_on
 
 import socratic_env  # noqa: F401
-from socratic_env.checks import check_questions
+from socratic_env.checks import check_questions, check_teacher
 from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, QuestionError
 from socratic_env.leakage import detect
@@ -217,6 +217,10 @@ def test_a_control_can_be_right_in_a_share() -> None:
         for guidance, q in zip(run(teacher.guide(requests)), questions, strict=True)
     ]
     assert sum(right) / len(right) == pytest.approx(0.7, abs=0.08)
+
+
+def test_a_control_keeps_the_contract_of_a_teacher() -> None:
+    check_teacher({"kind": "chain_control"}, [TRAIN[0], TRAIN[999]], deterministic=True, picklable=True)
 
 
 def test_controls_speak_of_chains_only() -> None:

@@ -11,6 +11,7 @@ from support.scripted import choice_question, gauge
 from socratic_env.engine.background import run
 from socratic_env.errors import ActionError
 from socratic_env.students.scripted_student import StudentRequest
+from socratic_env.students.student import reply_of
 from socratic_env.students.vllm_student import VLLMStudent
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +86,8 @@ def test_a_language_model_collects(tiny_student):
 
     def complete(dialogues):
         asked = [[{"role": "user", "content": text}] for text in dialogues]
-        return run(student.answer([StudentRequest(choice_question(), 0, said) for said in asked]))
+        said = run(student.answer([StudentRequest(choice_question(), 0, each) for each in asked]))
+        return [reply_of(each).text for each in said]
 
     statistics, kept = collect(complete, "concepts", envs=4, episodes=8, max_attempts=1)
     run(student.close())

@@ -156,8 +156,8 @@ def test_a_student_reads_parts_too(server: MisbehavingServer) -> None:
         {"type": "thinking", "thinking": "<answer>A</answer>"},
         {"type": "text", "text": "<answer>B</answer>"},
     ]
-    assert answered(says(server, completion(said)).url) == "<answer>B</answer>"
-    assert answered(says(server, completion([])).url) == ""
+    assert answered(says(server, completion(said)).url).text == "<answer>B</answer>"
+    assert answered(says(server, completion([])).url).text == ""
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_a_run_holds_neither_truth_nor_key(
     options += ["--questions", str(questions), "--questions-per-step", "2", "--rollouts-per-question", "4"]
     options += ["--questions-per-minibatch", "2", "--eval-questions", "8", "--eval-samples", "1"]
     options += ["--run-dir", str(tmp_path / "run"), "--teacher", json.dumps(teacher)]
-    assert train.main(options) == 0
+    assert train.main([*options, "--max-teacher-faults", "1"]) == 0
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
     printed = capfd.readouterr()
     assert_hidden(printed.out + printed.err, *TRUTH, KEY)

@@ -508,13 +508,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_numbers_end_at_once(name: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for text in (HOSTILE[name], HOSTILE[name][:199]):
         value = read_number(text, "m")
         assert value is None or math.isfinite(float(value))
         for number in numbers_in(plain(text)):
             assert math.isfinite(float(number.value))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 UNITS = [

@@ -665,7 +665,11 @@ def test_hostile_actions_are_wrong_answers(action):
         ({"protocol": "platonic"}, "'platonic'", "paper"),
         ({"protocol": ["paper"]}, "['paper']", "use one of: "),
         ({"reward": "decayed"}, "'decayed'", "use 'decay', 'full' or 'constant:0.5'"),
-        ({"verifier": "letters"}, "'letters'", "choice, choice_strict, module:name, numeric"),
+        (
+            {"verifier": "letters"},
+            "'letters'",
+            "choice, choice_strict, last_number, module:name, numeric, text",
+        ),
         ({"verifier": 7}, "7", "give a name, a function or None"),
         ({"max_attempts": 0}, "0", "give a whole number of at least 1"),
         ({"max_attempts": 1.5}, "1.5", "give a whole number of at least 1"),

@@ -15,6 +15,7 @@ from socratic_env.engine.interaction import LEAK_WARNING, SAFE_HINT
 from socratic_env.errors import ConfigurationError, TeacherError
 from socratic_env.protocols import parse_protocol, protocol, protocols
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
+from socratic_env.teachers.rule_teacher import hint
 from socratic_env.types import Usage, reply
 
 QUESTION = choice_question(answer="B")
@@ -77,7 +78,9 @@ def test_an_id_teaches_by_its_protocol(entry):
     question = env.unwrapped.question
     told = env.step(wrong(question))[-1]["guidance"]
     slip, taught = question.mistakes[0], env.unwrapped.interaction.protocol
-    assert told == (taught.fixed or " ".join(getattr(slip, hint) for hint in taught.rule_hints))
+    assert told == (
+        taught.fixed or " ".join(hint(question, slip, strength) for strength in taught.rule_hints)
+    )
     assert len(told) <= taught.max_guidance_chars
 
 
@@ -106,7 +109,7 @@ def test_the_switches_are_those_of_the_paper_and_its_ablations():
     assert found["with_reference_solution"] == ("last", False, True)
     assert found["one_question"] == ("whole", False, False)
     with_truth = {name for name, (_, truth, solution) in found.items() if truth or solution}
-    assert with_truth == {"with_ground_truth", "with_reference_solution"}
+    assert with_truth == {"with_ground_truth", "with_reference_solution", "leak_answer"}
 
 
 def test_only_the_switch_differs_from_the_papers_protocol():
