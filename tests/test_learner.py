@@ -377,7 +377,7 @@ def test_responses_that_were_cut_can_be_masked(tiny_student):
     masked.update(cut, advantages)
     left_out.update([cut[i] for i in ended], advantages[ended])
     unmasked.update(cut, advantages)
-    torch.testing.assert_close(parameters_of(masked), parameters_of(left_out), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(parameters_of(masked), parameters_of(left_out), atol=5e-5, rtol=1e-3)
     assert not torch.allclose(parameters_of(masked), parameters_of(unmasked), atol=1e-4)
 
 
