@@ -131,7 +131,6 @@ def test_an_arm_without_a_second_attempt_has_no_guided_accuracy() -> None:
     assert cells[5:7] == ["-", "-"]
 
 
-@pytest.mark.skipif(not run.RESULTS.exists(), reason="the study was not run yet")
 def test_the_committed_page_is_that_of_the_committed_results() -> None:
     records = page.read_lines(run.RESULTS)
     assert (run.HERE / "page.html").read_text(encoding="utf-8") == page.page(records)

@@ -61,7 +61,7 @@ def prepare(
         # Adapters belong to the weights that the run began with.
         folder = folder if place is None or config.lora_rank else place
         model, tokenizer = load_student(folder, config.attention)
-        model = model.to(device)
+    model = model.to(device)
     chat = chat_of(config, model, tokenizer)
     check_scored(model, chat.turn("Try again."))
     step = 0 if place is None else check_form(place, model, config)
