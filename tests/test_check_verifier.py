@@ -203,7 +203,7 @@ BROKEN: dict[str, tuple[Callable[[Question, str], Any], str]] = {
         r"its verdict on a wrong reply depends on the truth \('it is B' or 'it is D'\)",
     ),
     "a careless expression": (backtracking, r"twice as much text \(beginnings of an answer\)"),
-    "quadratic": (quadratic, r"twice as much text \(prose\) takes \d\.\d times as long; read"),
+    "quadratic": (quadratic, r"\(prose\) takes? .*; read"),  # by its growth, or on a slow machine by its time
 }
 
 
