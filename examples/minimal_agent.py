@@ -73,8 +73,10 @@ class Student:
         written_BT = (ended_BT == 0) | (ended_BT.diff(dim=1, prepend=ended_BT[:, :1] * 0) == 1)
         response_BT = torch.cat([torch.zeros_like(prompts["input_ids"]).bool(), written_BT], dim=1)
         mask_BT = torch.cat([prompts["attention_mask"].bool(), written_BT], dim=1)
-        said_BT = ids_BT[:, start:].where(written_BT, self.tokenizer.pad_token_id)
-        texts = self.tokenizer.batch_decode(said_BT, skip_special_tokens=True)
+        # All other control tokens may be part of what was said.
+        silent = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        said = [[number for number in row if number not in silent] for row in ids_BT[:, start:].tolist()]
+        texts = self.tokenizer.batch_decode(said, skip_special_tokens=False)
         return texts, Attempts(ids_BT, mask_BT, response_BT, torch.zeros(len(texts)))
 
     def logps(self, attempts: Attempts) -> torch.Tensor:
