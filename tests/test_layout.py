@@ -13,7 +13,7 @@ FLOORS = (
     ("types", "errors", "numbers", "plugins", "terminal"),
     ("verifiers", "rewards"),
     ("dialogue",),
-    ("protocols", "records", "leakage", "models"),
+    ("protocols", "records", "leakage", "models", "viewpoints"),
     ("questions", "teachers", "students"),
     ("engine",),
     ("envs", "multi_agent"),
