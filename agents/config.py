@@ -17,6 +17,7 @@ from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat_template import template_arguments
 from socratic_env.plugins import spec_of
+from socratic_env.viewpoints import viewpoints_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class TrainConfig:
     """K, the most attempts of an episode; the algorithms without a teacher always make one."""
     verifier: str | None = None
     """A verifier's name, or module:name; None: that of the question's kind."""
+    viewpoints: str | None = None
+    """Knowledge in the student's system text, in training and evaluation: the path of a knowledge base (its
+    active viewpoints as they stand when the run starts or resumes), or a JSON list of viewpoints."""
     reward: str | None = None
     """decay, full or constant:g; None: the environment's own."""
     algorithm: Literal[
@@ -257,6 +261,7 @@ class TrainConfig:
             "protocol": self.protocol,
             "verifier": self.verifier,
             "reward": self.reward,
+            "viewpoints": viewpoints_of(self.viewpoints, "viewpoints"),
         }
         attempts = self.max_attempts if self.algorithm == "socratic" else 1
         return {k: v for k, v in chosen.items() if v is not None} | {"max_attempts": attempts}

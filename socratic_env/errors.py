@@ -100,6 +100,10 @@ class TeacherFaultWarning(RuntimeWarning):
     """A teacher gave no guidance; said once for each environment, at its first fault."""
 
 
+class ViewpointLeakWarning(RuntimeWarning):
+    """A viewpoint is not shown on a question whose answer it gives away; said once for each environment."""
+
+
 class TeacherDown(SocraticError):
     """Too large a share of a teacher's requests failed. Never kept as data: it stops the run."""
 

@@ -24,6 +24,7 @@ from socratic_env.questions import load_questions
 from socratic_env.students import Student, student_from_spec
 from socratic_env.students.scripted_student import Habits
 from socratic_env.types import Question
+from socratic_env.viewpoints import viewpoints_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class BenchTeachers:
     """Episodes on each question."""
     max_attempts: int = 3
     """K."""
+    viewpoints: str | None = None
+    """Knowledge in the student's system text: the path of a knowledge base, or a JSON list of viewpoints."""
     seed: int = 0
     """Of the questions, the scripted student's chances and the resampling."""
     resamples: int = 2000
@@ -143,7 +146,7 @@ def _run(
     teacher: str | dict[str, Any],
     student: Student,
 ) -> list[Run]:
-    runs = []
+    runs, viewpoints = [], viewpoints_of(options.viewpoints, "--viewpoints")
     with progress_bar() as progress:
         for each in chosen:
             task = progress.add_task(each.name, total=len(asked) * options.rollouts)
@@ -155,6 +158,7 @@ def _run(
                 options.rollouts,
                 options.max_attempts,
                 lambda ended, task=task: progress.advance(task, ended),  # type: ignore[misc]
+                viewpoints,
             )
             runs.append(run(coroutine))
     return runs

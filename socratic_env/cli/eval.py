@@ -40,6 +40,7 @@ from socratic_env.questions.exclusion import ids_with
 from socratic_env.students import Student, student_from_spec
 from socratic_env.students.scripted_student import Habits
 from socratic_env.types import Question
+from socratic_env.viewpoints import viewpoints_of
 
 RESULT, REPORT = "result.json", "report.html"
 _PAPER = 200
@@ -84,6 +85,8 @@ class Eval:
     """What the teacher sees and is asked: a name, or the path of a file (.md)."""
     max_context_chars: int | None = None
     """End a dialogue that would grow past so many characters."""
+    viewpoints: str | None = None
+    """Knowledge in the student's system text: the path of a knowledge base, or a JSON list of viewpoints."""
     temperature: float = 0.6
     """Of the student."""
     top_p: float = 0.95
@@ -120,6 +123,7 @@ def main(arguments: list[str]) -> int:
             protocol=options.protocol,
             max_attempts=options.max_attempts,
             max_context_chars=options.max_context_chars,
+            viewpoints=viewpoints_of(options.viewpoints, "--viewpoints"),
         )
     )
     out = options.out or Path("runs") / f"eval-{datetime.now():%Y%m%d-%H%M%S}"
@@ -240,6 +244,7 @@ def _config(
         "teacher": teacher,
         "exclude": str(options.exclude) if options.exclude is not None else None,
         "protocol_digest": _digest([asdict(interaction.protocol)]),
+        "viewpoints_digest": _digest([[one.text, one.trigger] for one in interaction.viewpoints.viewpoints]),
         "questions_asked": len(asked),
         "questions_digest": _digest([[q.id, q.system, q.text, q.answer] for q in asked]),
     }

@@ -12,11 +12,13 @@ import tyro
 from rich.console import Console
 
 import socratic_env  # noqa: F401 - registers the ids
+from socratic_env.engine.interaction import Interaction
 from socratic_env.envs.single import SocraticEnv
 from socratic_env.errors import ConfigurationError, SocraticError
 from socratic_env.numbers import parse_number
 from socratic_env.plugins import spec_of
 from socratic_env.types import AnswerKind, Question, reply
+from socratic_env.viewpoints import viewpoints_of
 
 OPEN, CLOSE = "<answer>", "</answer>"
 
@@ -44,6 +46,8 @@ class Play:
     """What the teacher sees and is asked: a name, or the path of a file (.md); none given: that of the id."""
     max_attempts: int | None = None
     """Attempts at each question; none given: that of the id."""
+    viewpoints: str | None = None
+    """Knowledge shown before each question that it fits: the path of a knowledge base, or a JSON list."""
     seed: int | None = None
     """Seed of the first question; none given: a random one."""
     episodes: int = 1
@@ -77,12 +81,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _make(options: Play) -> gym.Env[str, str]:
-    names = ("questions", "domain", "split", "teacher", "protocol", "max_attempts")
+    names = ("questions", "domain", "split", "teacher", "protocol", "max_attempts", "viewpoints")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     chosen |= {
         name: spec_of(chosen[name], f"--{name}") for name in ("questions", "teacher") if name in chosen
     }
+    if "viewpoints" in chosen:
+        chosen["viewpoints"] = viewpoints_of(options.viewpoints, "--viewpoints")
     try:
         env: gym.Env[str, str] = gym.make(options.id, **chosen)
     except (gym.error.Error, TypeError) as error:
@@ -105,6 +111,9 @@ def _episode(
     attempts: list[dict[str, Any]] = []
     transcript.append({"question_id": info["question_id"], "attempts": attempts, "stop_reason": None})
     shown.print(f"--- {info['question_id']} ---\n{question.text}\n")
+    interaction: Interaction = env.get_wrapper_attr("interaction")
+    for viewpoint in interaction.viewpoints.on(question):
+        shown.print(f"keep in mind: {viewpoint.text}")
     while True:
         typed = _read(shown, question)
         if typed is None:

@@ -12,6 +12,7 @@ from socratic_env.protocols import TeachingProtocol
 from socratic_env.questions import Exclude, Questions
 from socratic_env.teachers import TeacherSpec
 from socratic_env.verifiers import VerifierSpec
+from socratic_env.viewpoints import Viewpoints
 
 FAILURE_POLICIES = ("truncate", "retry_prompt", "raise")
 ABOUT_QUESTIONS = ("questions", "domain", "split", "exclude")
@@ -45,6 +46,8 @@ class EnvArguments:
     """"truncate", "retry_prompt" or "raise"."""
     max_context_chars: int | None = None
     """Longest dialogue, in characters, or None."""
+    viewpoints: Viewpoints = None
+    """Knowledge in the student's system text: a KnowledgeBase, the path of one, a list, or None."""
 
     def __post_init__(self) -> None:
         check_count("max_attempts", self.max_attempts)

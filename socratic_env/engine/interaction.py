@@ -14,6 +14,7 @@ from socratic_env.teachers import TeacherRequest
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 from socratic_env.types import Guidance, Question, Usage
 from socratic_env.verifiers import verifier_from_spec
+from socratic_env.viewpoints import InContext
 
 SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
 LEAK_WARNING = (
@@ -36,11 +37,12 @@ class Interaction:
         self.schedule = schedule(arguments.reward)
         self.decays = arguments.reward == "decay"
         self.on_teacher_failure = arguments.on_teacher_failure
+        self.viewpoints = InContext(arguments.viewpoints)
         self.usage: dict[str, Usage] = {"teacher": Usage()}
 
     def open(self, question: Question, rollout: int = 0) -> Dialogue:
-        """A new dialogue on a question."""
-        return rules_of.open_dialogue(question, rollout)
+        """A new dialogue on a question, with the viewpoints that apply to it."""
+        return rules_of.open_dialogue(self.viewpoints.before(question), rollout)
 
     def answer(self, dialogue: Dialogue, text: str, finished: bool | None = None) -> Dialogue:
         """The student's reply, verified; `finished` as of Attempt."""

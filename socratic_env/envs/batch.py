@@ -21,7 +21,7 @@ class SocraticBatch:
     Args:
         questions: one question for each row (repeat it for several rollouts of one).
         arguments: thoseuments of `gym.make` of the same names: teacher, protocol, verifier,
-            max_attempts, reward, on_teacher_failure, max_context_chars.
+            max_attempts, reward, on_teacher_failure, max_context_chars, viewpoints.
 
     `await step(row, text)` makes one attempt; rows may be awaited together and in any order.
     Its reward is the lower bound that is certain by then; `settle()` gives the exact rewards,

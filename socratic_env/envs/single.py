@@ -64,6 +64,8 @@ class SocraticEnv(OneDialogue, gym.Env[str, str]):
     * `tracker`: BatchStatistics shared by the environments of a batch.
     * `on_teacher_failure`: "truncate", "retry_prompt" or "raise".
     * `max_context_chars`: longest dialogue, or None.
+    * `viewpoints`: knowledge in the student's system text on the questions to which it applies: a
+      KnowledgeBase, the path of one, a list, or None.
     * `render_mode`: "ansi" or "human".
 
     ## References

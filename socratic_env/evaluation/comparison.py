@@ -34,6 +34,7 @@ from socratic_env.questions import QuestionSet
 from socratic_env.students import Student, StudentReply, StudentRequest, reply_of
 from socratic_env.teachers import TeacherSpec
 from socratic_env.types import Episode, Question, Usage
+from socratic_env.viewpoints import Viewpoints
 
 _MOST_DRAWS = 100
 
@@ -96,10 +97,11 @@ async def run_variant(
     rollouts: int = 1,
     max_attempts: int = 3,
     on_step: Callable[[int], None] = lambda _: None,
+    viewpoints: Viewpoints = None,
 ) -> Run:
     """All episodes of one variant; `on_step` is told how many rows each step has ended."""
     interaction = GuidedInteraction(
-        EnvArguments(teacher=teacher, protocol=protocol, max_attempts=max_attempts)
+        EnvArguments(teacher=teacher, protocol=protocol, max_attempts=max_attempts, viewpoints=viewpoints)
     )
     rows = [question for question in questions for _ in range(rollouts)]
     before, started, waited = student.usage, time.perf_counter(), 0.0

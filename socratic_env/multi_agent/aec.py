@@ -64,7 +64,8 @@ class SocraticAECEnv(OneDialogue, AECEnv):
 
     ## Arguments
     * `questions`, `domain`, `split`, `exclude`, `protocol`, `verifier`, `max_attempts`, `reward`,
-      `tracker`, `max_context_chars`, `render_mode`: as for SocraticEnv.
+      `tracker`, `max_context_chars`, `viewpoints`, `render_mode`: as for SocraticEnv. The teacher does not
+      see viewpoints.
     * `leak_penalty`: what guidance that leaked costs the teacher, at least 0.
     * `teacher_baseline`: whether the teacher's reward is centred.
 

@@ -1,7 +1,31 @@
-"""Viewpoints (Socratic-RL): short pieces of knowledge in the student's context, and the base that keeps them."""
+"""Viewpoints (Socratic-RL): short pieces of knowledge in the student's context, and the base of them all."""
 
+from socratic_env.viewpoints.in_context import (
+    InContext,
+    Viewpoints,
+    leaking,
+    relevant,
+    veto_leaks,
+    viewpoints_of,
+    with_viewpoints,
+)
 from socratic_env.viewpoints.knowledge_base import KnowledgeBase
 from socratic_env.viewpoints.triggers import applies, labels
 from socratic_env.viewpoints.viewpoint import KINDS, Trace, Utility, Viewpoint
 
-__all__ = ["KINDS", "KnowledgeBase", "Trace", "Utility", "Viewpoint", "applies", "labels"]
+__all__ = [
+    "KINDS",
+    "InContext",
+    "KnowledgeBase",
+    "Trace",
+    "Utility",
+    "Viewpoint",
+    "Viewpoints",
+    "applies",
+    "labels",
+    "leaking",
+    "relevant",
+    "veto_leaks",
+    "viewpoints_of",
+    "with_viewpoints",
+]

@@ -20,6 +20,10 @@ CAP = 8
 """Viewpoints that are active at once, unless a base is given another number."""
 
 
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of the history.
@@ -46,10 +50,10 @@ class Event:
 class KnowledgeBase:
     """All viewpoints with their history, and V, the active ones.
 
-    Nothing is ever taken out of the base: a distillation empties V alone. At every moment V holds at most `cap`
-    viewpoints, none of them vetoed, and no two with the same trigger (those without one share only the cap).
-    Each event is one line that is written whole or not at all, so that a kill at any moment leaves a base that
-    opens again.
+    Nothing is ever taken out of the base: a distillation empties V alone. At every moment V holds at most
+    `cap` viewpoints, none of them vetoed, and no two with the same trigger (those without one share only the
+    cap). Each event is one line that is written whole or not at all, so that a kill at any moment leaves a
+    base that opens again.
 
     Args:
         path: the file, new or to go on with; None: kept in memory alone.
@@ -63,7 +67,7 @@ class KnowledgeBase:
         self,
         path: str | os.PathLike[str] | None = None,
         cap: int = CAP,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = _utc,
     ) -> None:
         check_count("cap", cap)
         self.path = None if path is None else Path(path)
@@ -85,7 +89,7 @@ class KnowledgeBase:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """A base as it stands in its file, to look at: others may go on writing it, and nothing can be added."""
+        """A base as its file has it now, to look at: others may go on writing, nothing can be added here."""
         base = cls()
         base.path, base._read_only = Path(path), True
         try:
@@ -154,7 +158,7 @@ class KnowledgeBase:
         return self._write("vetoed", viewpoint.id, reason=reason)
 
     def activate(self, viewpoint_id: str) -> Viewpoint:
-        """Put a viewpoint into V. The one with the same trigger makes room for it; else, where V is full, the one
+        """Put a viewpoint into V. The one with the same trigger makes room for it; where V is full, the one
         of the lowest utility (never measured: 0), and of these the one that came first.
 
         Raises ConfigurationError if it is vetoed. An active one stays as it is.
@@ -209,7 +213,7 @@ class KnowledgeBase:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, also in another process, is one to look at: a file has one writer."""
-        return {**self.__dict__, "_journal": None, "_read_only": True, "_clock": None}
+        return {**self.__dict__, "_journal": None, "_read_only": True, "_clock": _utc}
 
     # ------------------------------------------------------------------------------------
 
@@ -221,6 +225,11 @@ class KnowledgeBase:
         return self._all[viewpoint_id]
 
     def _append(self, event: Event) -> None:
+        if self._read_only:
+            raise RecordingError(
+                f"{self.path or 'this copy of a base'}: cannot be written, since it was opened to be read, "
+                "is closed, or is a copy; use the KnowledgeBase(path) that holds the file"
+            )
         if self._journal is not None:
             written = {name: value for name, value in event.as_json().items() if name != "number"}
             self._journal.append(json.dumps(written).encode())

@@ -7,8 +7,8 @@ from socratic_env.viewpoints.viewpoint import Viewpoint, normalised, normalised_
 
 
 def labels(question: Question) -> frozenset[str]:
-    """What a trigger can name of a question: its domain, sub-task, level, the names of the mistakes that can be
-    made in it, and their places ("Look again at the sum in the brackets." is the place "the sum in the
+    """What a trigger can name of a question: its domain, sub-task, level, the names of the mistakes that can
+    be made in it, and their places ("Look again at the sum in the brackets." is the place "the sum in the
     brackets"). Without case, and with a blank for `_`."""
     said = [question.domain, question.subtask, question.level]
     for mistake in question.mistakes:

@@ -1,4 +1,4 @@
-"""What a viewpoint is: one short piece of knowledge, where it applies, where it came from, what it is worth."""
+"""What a viewpoint is: a short piece of knowledge, where it applies, where it came from, what it is worth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any
 
 from socratic_env.errors import ConfigurationError, unknown
 
@@ -19,7 +19,7 @@ _ENDS = " .,;:!\"'“”‘’"
 
 
 def normalised(text: str) -> str:
-    """A text without what makes no difference: case, blanks, the form of its characters, marks at its ends."""
+    """A text without what makes no difference: case, blanks, forms of characters, marks at its ends."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_ENDS)
 
 
@@ -84,8 +84,8 @@ class Viewpoint:
 
     text: what the student reads.
     kind: one of `KINDS`.
-    trigger: where it applies, in words that `triggers.labels` says of a question; "": everywhere. Parts joined
-        by " / " must all hold.
+    trigger: where it applies, in words that `triggers.labels` says of a question; "": everywhere. Parts
+        joined by " / " must all hold.
     trace: what it came from (None: written by hand).
     teacher, teacher_version: who wrote it.
     utility: as last measured (None: never).
