@@ -12,9 +12,11 @@ from socratic_env.errors import ConfigurationError
 from socratic_env.leakage import detect
 from socratic_env.students.student import Student, StudentRequest
 from socratic_env.types import Mistake, Question, reply
+from socratic_env.viewpoints import viewpoints_in
 
 _WORD = re.compile(r"[a-z]{3,}")
 _RECOGNISED = 0.6
+_AGAINST = re.compile(r"\b(?:not|never|no|wrong|mistake|instead of)\b|n't", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Habits:
     """... after guidance that gives the answer away."""
     keeps: float = 0.7
     """A student that is not corrected repeats the same mistake, else it makes another."""
+    heeds: float = 0.8
+    """Its first answer is right after all, where a viewpoint explains the mistake that it would make."""
+    misled: float = 0.8
+    """Its first answer makes the mistake that a viewpoint tells it to make."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -50,7 +56,8 @@ class ScriptedStudent(Student):
 
     It reads only the messages: its own last reply and the guidance after it. Its chances depend on
     the seed, the question, the rollout and the attempt alone, so that the same guidance has the same
-    effect under every protocol.
+    effect under every protocol. In its first attempt it follows the viewpoints of its system text: those that
+    hint at its mistake, and those that tell it to make one (in the words of the mistake's name).
     """
 
     def __init__(self, habits: Habits | None = None, seed: int = 0) -> None:
@@ -75,11 +82,26 @@ class ScriptedStudent(Student):
         if said:
             guidance = request.messages[-1]["content"] if request.messages[-1]["role"] == "user" else ""
             chance = self.chance(question, held, guidance)
-        if luck < chance:
+        right = luck < chance
+        if not said and (told := viewpoints_in(request.messages)):
+            right, other = self._told(request, told, right, other)
+        if right:
             return reply(question.solution or "I know it.", question.answer)
         if held is not None and rng.random() < self._habits.keeps:
             return _wrong(held)
         return _wrong(question.mistakes[other])
+
+    def _told(self, request: StudentRequest, told: str, right: bool, other: int) -> tuple[bool, int]:
+        """(whether it is right, else which mistake it makes) after it has read viewpoints."""
+        mistakes = request.question.mistakes
+        rng = random.Random(f"{self._seed}/{request.question.id}/{request.rollout}/viewpoints")
+        heeded, misled = rng.random() < self._habits.heeds, rng.random() < self._habits.misled
+        if misled:
+            for line in told.splitlines():
+                for place, mistake in enumerate(mistakes):
+                    if recommends(line, mistake):
+                        return False, place
+        return right or (heeded and explains(told, mistakes[other])), other
 
     def chance(self, question: Question, held: Mistake | None, guidance: str) -> float:
         """How likely this guidance leads a student that holds a mistake to the right answer."""
@@ -93,6 +115,19 @@ class ScriptedStudent(Student):
 
 def _wrong(mistake: Mistake) -> str:
     return reply(mistake.reasoning, mistake.answer)
+
+
+def explains(text: str, mistake: Mistake) -> bool:
+    """Whether a text hints at a mistake, or has most words of the principle that explains it."""
+    principle = mistake.explain.partition(f"{mistake.name}: ")[2]
+    needed, said = set(_WORD.findall(principle.lower())), set(_WORD.findall(text.lower()))
+    return bool(hints_in(text, mistake)) or (bool(needed) and len(needed & said) >= _RECOGNISED * len(needed))
+
+
+def recommends(text: str, mistake: Mistake) -> bool:
+    """Whether a text tells to make a mistake: it has the words of its name, and says nothing against it."""
+    words, named = ({word[:4] for word in _WORD.findall(said.lower())} for said in (text, mistake.name))
+    return bool(named) and named <= words and not _AGAINST.search(text) and not explains(text, mistake)
 
 
 def hints_in(guidance: str, held: Mistake | None) -> list[str]:

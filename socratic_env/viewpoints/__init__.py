@@ -6,6 +6,7 @@ from socratic_env.viewpoints.in_context import (
     leaking,
     relevant,
     veto_leaks,
+    viewpoints_in,
     viewpoints_of,
     with_viewpoints,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "leaking",
     "relevant",
     "veto_leaks",
+    "viewpoints_in",
     "viewpoints_of",
     "with_viewpoints",
 ]

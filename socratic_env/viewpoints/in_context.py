@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from socratic_env.errors import ConfigurationError, ViewpointLeakWarning
 from socratic_env.leakage import detect
-from socratic_env.types import Question
+from socratic_env.types import Message, Question
 from socratic_env.viewpoints.knowledge_base import KnowledgeBase
 from socratic_env.viewpoints.triggers import applies, labels
 from socratic_env.viewpoints.viewpoint import Viewpoint
@@ -22,6 +22,7 @@ Viewpoints: TypeAlias = "KnowledgeBase | str | Path | Sequence[Viewpoint | Mappi
 """A base (its active ones, as they change), the path of one (as it stands now), or a list."""
 
 HEADING = "Keep in mind:"
+_ABOVE = f"\n\n{HEADING}\n"
 _REMEMBERED = 2**14
 
 
@@ -88,7 +89,13 @@ def with_viewpoints(question: Question, shown: Sequence[Viewpoint]) -> Question:
     if not question.system:
         return replace(question, system="\n".join(one.text for one in shown))
     listed = "\n".join(f"- {one.text}" for one in shown)
-    return replace(question, system=f"{question.system}\n\n{HEADING}\n{listed}")
+    return replace(question, system=f"{question.system}{_ABOVE}{listed}")
+
+
+def viewpoints_in(chat: Sequence[Message]) -> str:
+    """The viewpoints that a chat begins with, one a line, after a system text of the question."""
+    system = chat[0]["content"] if chat and chat[0]["role"] == "system" else ""
+    return "\n".join(line.removeprefix("- ") for line in system.partition(_ABOVE)[2].splitlines())
 
 
 @lru_cache(_REMEMBERED)
