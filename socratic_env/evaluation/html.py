@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 BRACKETS = (
@@ -15,6 +15,8 @@ _STYLE = (
     "table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child,th:first-child{text-align:left}svg{max-width:100%;height:auto}.note{color:#666}"
     ".loud{color:#a92f22;font-weight:600}.scroll{overflow-x:auto}.scroll td,.scroll th{white-space:nowrap}"
+    ".scroll .wrap{white-space:pre-wrap;overflow-wrap:anywhere;min-width:16em;text-align:left}"
+    ".scroll{margin:.6em 0}details{margin:.6em 0}summary{cursor:pointer}"
 )
 
 
@@ -38,14 +40,19 @@ def warning(text: str) -> str:
     return f"<p class=loud>{html.escape(text)}</p>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of plain texts."""
-    lines = [_row("th", heads), *(_row("td", row) for row in rows)]
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], wrap: Collection[int] = ()) -> str:
+    """A table of plain texts. wrap: the columns (from 0) of long ones, which are broken into lines."""
+    lines = [_row("th", heads, wrap), *(_row("td", row, wrap) for row in rows)]
     return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
 
 
-def _row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _row(tag: str, cells: Sequence[str], wrap: Collection[int]) -> str:
+    marked = (f"{tag}{' class=wrap' * (place in wrap)}" for place in range(len(cells)))
+    return (
+        "<tr>"
+        + "".join(f"<{m}>{html.escape(c)}</{tag}>" for m, c in zip(marked, cells, strict=True))
+        + "</tr>"
+    )
 
 
 def shares(metric: dict[str, Any], digits: int = 3) -> str:

@@ -124,6 +124,7 @@ async def measure(
     scores: Scores | None = None,
     resamples: int = RESAMPLES,
     batch: int = BATCH,
+    on_planned: Callable[[int], None] = lambda _: None,
     on_played: Callable[[int], None] = lambda _: None,
 ) -> list[Measured]:
     """The utility of each candidate beside the active viewpoints, in their order.
@@ -140,7 +141,7 @@ async def measure(
         verifier: as of the environments.
         scores: where scores are kept; None: for this call alone.
         batch: dialogues that the student is given at once.
-        on_played: told how many attempts are done, of `attempts_of`.
+        on_planned, on_played: told how many different attempts there are, and how many more are done.
 
     Raises StudentError if the student gives no replies, ConfigurationError for unusable arguments.
     """
@@ -158,6 +159,7 @@ async def measure(
         for question in (*side.without, *side.with_)
         for rollout in rollouts
     ]
+    on_planned(len(set(plays)))
     kept = Scores() if scores is None else scores
     found = await kept.of(student, version, plays, judge, on_played, batch)
     drawn: dict[int, Picks] = {}
