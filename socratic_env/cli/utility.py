@@ -20,7 +20,7 @@ from socratic_env.cli.shared import name_of, progress_bar, shown
 from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentError, check_count
 from socratic_env.evaluation.intervals import RESAMPLES
-from socratic_env.evaluation.probes import generic_probes, targeted_probes
+from socratic_env.evaluation.probes import generic_probes, source_questions, targeted_probes
 from socratic_env.evaluation.scores import BATCH, Scores
 from socratic_env.evaluation.utility import Measured, Probes, measure
 from socratic_env.evaluation.utility_page import HEADS, READING, about, cells, utility_page
@@ -124,6 +124,7 @@ def main(arguments: list[str]) -> int:
             options.seed,
             version=version,
             samples=options.samples,
+            sources=source_questions(questions, candidates),
             verifier=options.verifier,
             scores=scores,
             resamples=options.resamples,

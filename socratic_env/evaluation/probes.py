@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from gymnasium.utils import seeding
 
-from socratic_env.errors import ConfigurationError, check_count, check_seed
+from socratic_env.errors import ConfigurationError, QuestionError, check_count, check_seed
 from socratic_env.questions import QuestionSet
 from socratic_env.types import Question
 from socratic_env.viewpoints import Viewpoint, applies
@@ -43,6 +44,15 @@ def targeted_probes(questions: QuestionSet, number: int, seed: int, viewpoint: V
             f"questions: none has the labels of its trigger {viewpoint.trigger!r}; mend it, or take others"
         )
     return found
+
+
+def source_questions(questions: QuestionSet, viewpoints: Iterable[Viewpoint]) -> list[Question]:
+    """The questions that viewpoints came from, of those that a set has."""
+    found: dict[str, Question] = {}
+    for trace in (trace for one in viewpoints for trace in one.traces):
+        with suppress(QuestionError):
+            found[trace.question_id] = questions.find(trace.question_id)
+    return list(found.values())
 
 
 def probes_digest(probes: Sequence[Question]) -> str:

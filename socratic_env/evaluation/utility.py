@@ -120,6 +120,7 @@ async def measure(
     *,
     version: str = "",
     samples: int = 1,
+    sources: Sequence[Question] = (),
     verifier: VerifierSpec = None,
     scores: Scores | None = None,
     resamples: int = RESAMPLES,
@@ -133,11 +134,12 @@ async def measure(
         student: who is taught, of any kind (`socratic_env.students`).
         probes: P questions, or a function that gives those of a candidate: see `evaluation.probes`.
         active: V. An active candidate is measured against V without it.
-        candidates: the viewpoints to be measured. One that gives the answer of a probe away, or of the
-            question that it came from where that is among the probes, is vetoed and not played.
+        candidates: the viewpoints to be measured. One that gives the answer of a probe away, or of a
+            question that it came from, is vetoed and not played.
         seed: of the chances of the probes (rollouts seed * samples .. + samples - 1) and of the resampling.
         version: of the student, for `scores` and the record; "": unknown, and nothing is kept.
         samples: attempts on each probe, on either side.
+        sources: questions that candidates came from (`probes.source_questions`), beside the probes.
         verifier: as of the environments.
         scores: where scores are kept; None: for this call alone.
         batch: dialogues that the student is given at once.
@@ -150,7 +152,7 @@ async def measure(
         check_count(name, given)
     judge = verifier_from_spec(verifier)
     beside = tuple(active)
-    sides = [_Sides.of(one, beside, _of(probes, one)) for one in candidates]
+    sides = [_Sides.of(one, beside, _of(probes, one), sources) for one in candidates]
     rollouts = range(seed * samples, (seed + 1) * samples)
     plays = [
         Play(question, rollout)
@@ -200,10 +202,18 @@ class _Sides:
     beside: tuple[str, ...]
 
     @classmethod
-    def of(cls, viewpoint: Viewpoint, active: Sequence[Viewpoint], probes: Sequence[Question]) -> _Sides:
+    def of(
+        cls,
+        viewpoint: Viewpoint,
+        active: Sequence[Viewpoint],
+        probes: Sequence[Question],
+        sources: Sequence[Question],
+    ) -> _Sides:
         others = [one for one in active if one.id != viewpoint.id]
         ids = tuple(one.id for one in others)
-        vetoed = viewpoint.vetoed or leaking(viewpoint, probes)
+        own = {trace.question_id for trace in viewpoint.traces}
+        asked = [*(one for one in sources if one.id in own), *probes]
+        vetoed = viewpoint.vetoed or leaking(viewpoint, asked)
         if vetoed:
             return cls(viewpoint, (), (), vetoed, probes_digest(probes), ids)
         # An active one keeps its place in V, any other comes last: as the student would be asked.

@@ -64,11 +64,11 @@ def utility_page(result: Mapping[str, Any], measured: Sequence[Measured]) -> str
 
 def about(result: Mapping[str, Any]) -> str:
     """What was measured, in a line."""
-    beside, each = len(result["active"]), " for each" if result["kind"] == "targeted" else ""
+    each = " for each viewpoint" if result["kind"] == "targeted" else ""
     return (
         f"Student {result['student']} on {result['probes']} {result['kind']} probes{each} of "
-        f"{result['questions']} ({result['split']}), {result['samples']} attempts on each, seed "
-        f"{result['seed']}, {beside} active viewpoint{'' if beside == 1 else 's'}."
+        f"{result['questions']} ({result['split']}), samples of each: {result['samples']}, seed "
+        f"{result['seed']}, active viewpoints: {len(result['active'])}."
     )
 
 

@@ -46,7 +46,10 @@ class InContext:
     @property
     def viewpoints(self) -> tuple[Viewpoint, ...]:
         """Those that there are now."""
-        return self._fixed if self._base is None else self._base.active
+        if self._base is None:
+            return self._fixed
+        self._base.check_shared()
+        return self._base.active
 
     def on(self, question: Question) -> tuple[Viewpoint, ...]:
         """Those that are shown on a question."""

@@ -74,7 +74,8 @@ class KnowledgeBase:
         self.cap = int(cap)
         self._clock = clock
         self._journal: Journal | None = None
-        self._read_only = False
+        self._read_only = self._is_copy = False
+        self._process = os.getpid()
         self._all: dict[str, Viewpoint] = {}
         self._active: tuple[str, ...] = ()
         self._history: list[Event] = []
@@ -211,9 +212,21 @@ class KnowledgeBase:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def check_shared(self) -> None:
+        """Refuse to serve where what becomes active later is not seen. Raises ConfigurationError."""
+        if self._is_copy or self._process != os.getpid():
+            raise ConfigurationError(
+                "viewpoints is a copy of a KnowledgeBase (by pickle or in a worker process), which does not "
+                "see what becomes active later; give list(base.active) or the base's path: they stand still"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The base itself: there is one of it, also where Gymnasium copies an environment's arguments."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
-        """A copy, also in another process, is one to look at: a file has one writer."""
-        return {**self.__dict__, "_journal": None, "_read_only": True, "_clock": _utc}
+        """A copy is one to look at, since a file has one writer."""
+        return {**self.__dict__, "_journal": None, "_read_only": True, "_clock": _utc, "_is_copy": True}
 
     # ------------------------------------------------------------------------------------
 
