@@ -175,6 +175,8 @@ def _candidates(
         for name in ("ids", "write"):
             if getattr(options, name):
                 raise ConfigurationError(f"--{name} needs a knowledge base, and the viewpoints are a list")
+        if not given:
+            raise ConfigurationError("the list of viewpoints is empty; give at least one")
         return None, (), [Viewpoint.of(one) for one in given]
     assert given is not None
     base = KnowledgeBase.read(given)

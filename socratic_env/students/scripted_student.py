@@ -118,16 +118,24 @@ def _wrong(mistake: Mistake) -> str:
 
 
 def explains(text: str, mistake: Mistake) -> bool:
-    """Whether a text hints at a mistake, or has most words of the principle that explains it."""
+    """Whether a text has a hint on a mistake word for word, or most words of the principle that explains it
+    (those of its name do not count)."""
+    hints = (mistake.locate, mistake.ask, mistake.explain, mistake.next_step)
     principle = mistake.explain.partition(f"{mistake.name}: ")[2]
-    needed, said = set(_WORD.findall(principle.lower())), set(_WORD.findall(text.lower()))
-    return bool(hints_in(text, mistake)) or (bool(needed) and len(needed & said) >= _RECOGNISED * len(needed))
+    needed = set(_WORD.findall(principle.lower())) - set(_WORD.findall(mistake.name.lower()))
+    said = set(_WORD.findall(text.lower()))
+    found = bool(needed) and len(needed & said) >= _RECOGNISED * len(needed)
+    return found or any(hint and hint in text for hint in hints)
 
 
 def recommends(text: str, mistake: Mistake) -> bool:
-    """Whether a text tells to make a mistake: it has the words of its name, and says nothing against it."""
-    words, named = ({word[:4] for word in _WORD.findall(said.lower())} for said in (text, mistake.name))
-    return bool(named) and named <= words and not _AGAINST.search(text) and not explains(text, mistake)
+    """Whether a text tells to make a mistake: it has the words of its name in a row, by their beginnings, and
+    nothing against it."""
+    told, named = (
+        " ".join(word[:4] for word in _WORD.findall(said.lower())) for said in (text, mistake.name)
+    )
+    found = bool(named) and f" {named} " in f" {told} "
+    return found and not _AGAINST.search(text) and not explains(text, mistake)
 
 
 def hints_in(guidance: str, held: Mistake | None) -> list[str]:
