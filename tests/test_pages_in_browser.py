@@ -12,6 +12,7 @@ from support.scripted import choice_question
 from agents.reports.report import write_report
 from agents.runs.metric_table import SECTIONS
 from socratic_env.cli import main
+from socratic_env.viewpoints import KnowledgeBase, Trace, Viewpoint
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="no Chromium is installed (apt-get install chromium)"
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 HOSTILE = (
     "</script></style></svg><img src=x onerror=hacked=1><script>hacked=1</script>{{ 7*7 }}\x00\u202e&lt;"
 )
+PAGES = ["whole", "empty", "one step", "interrupted", "hostile", "variants", "viewpoints", "utility"]
 OPEN_ALL = "document.querySelectorAll('details').forEach((element) => element.open = true)"
 
 
@@ -51,13 +53,22 @@ def pages(tmp_path_factory):
     pages = {name: write_report(run) for name, run in runs.items()}
     pages["variants"] = folder / "variants.html"
     assert main(["bench-teachers", "--number", "6", "--html", str(pages["variants"])]) == 0
+    pages["viewpoints"], pages["utility"] = folder / "viewpoints.html", folder / "utility.html"
+    path = folder / "base.jsonl"
+    with KnowledgeBase(path) as base:
+        base.propose(Viewpoint(HOSTILE, trace=Trace(HOSTILE, text=f"{HOSTILE}\n" + "word" * 300)))
+        base.propose(Viewpoint("It is 7. " + "word " * 100, trigger="arithmetic", teacher=HOSTILE))
+    measured = ["utility", str(path), "--probes", "40", "--write", "--html", str(pages["utility"])]
+    assert main(measured) == 0
+    assert main(["viewpoints", str(path), "--html", str(pages["viewpoints"])]) == 0
     return pages
 
 
-@pytest.mark.parametrize("name", ["whole", "empty", "one step", "interrupted", "hostile", "variants"])
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_are_drawn_and_legible(browser, pages, name):
     charts = sum(len(panels) for panels in SECTIONS.values())
     kinds = {"empty": sum(p.kind == "eval" for ps in SECTIONS.values() for p in ps), "variants": 1}
+    kinds |= {"viewpoints": 0, "utility": 0}
     for width, dark in product((1280, 390), (False, True)):
         view = f"{width} pixels, {'dark' if dark else 'light'}"
         seen = look(browser, pages[name], width, dark, prepare=OPEN_ALL)

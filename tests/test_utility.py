@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted import choice_question, right, wrong
+from support.student_server import serve
 
 from socratic_env.cli import main
 from socratic_env.dialogue import messages, open_dialogue
+from socratic_env.engine.background import run
 from socratic_env.errors import (
     ConfigurationError,
     RecordingError,
@@ -41,7 +43,7 @@ from socratic_env.evaluation.utility import (
 )
 from socratic_env.questions import QuestionList, load_questions
 from socratic_env.questions.procedural.arithmetic import MISTAKES
-from socratic_env.students import Student, StudentReply, StudentRequest
+from socratic_env.students import Student, StudentReply, StudentRequest, student_from_spec
 from socratic_env.students.scripted_student import Habits, ScriptedStudent, explains, recommends
 from socratic_env.types import Mistake
 from socratic_env.verifiers import by_kind
@@ -508,3 +510,29 @@ def test_viewpoints_as_json(path, tmp_path, capsys):
     assert shown("--id", RIGHT[3].id)["measured"][0]["student"] == "s1"
     assert main(["viewpoints", str(path), "--html", str(tmp_path / "no" / "page.html")]) == 1
     assert main(["viewpoints", str(tmp_path / "no")]) == 2
+
+
+# -- an endpoint ---------------------------------------------------------------------------
+
+
+def test_a_student_behind_a_server_is_asked_with_and_without_at_the_same_seed():
+    probes = PROBES[:6]
+    with serve(probes, lambda question, _: right(question)) as (address, requests):
+        student = student_from_spec({"kind": "openai", "base_url": address, "model": "m", "seed": 5})
+        try:
+            (found,) = utilities(student, probes, (), [IDLE[0]], 2)
+        finally:
+            run(student.close())
+    assert (found.with_, found.without, found.verdict) == (1.0, 1.0, "none")
+    asked = [(body["seed"], IDLE[0].text in body["messages"][0]["content"]) for body in requests]
+    assert sorted(asked) == [(7, False)] * 6 + [(7, True)] * 6
+
+
+def test_a_server_that_is_gone_is_an_error_with_its_reason():
+    with serve([], lambda *_: "") as (address, _):
+        pass
+    spec = {"kind": "openai", "base_url": address, "model": "m", "retries": 0, "deadline_s": 5}
+    student = student_from_spec(spec)
+    with pytest.raises(StudentError, match="the student's endpoint failed"):
+        utilities(student, PROBES[:2], (), [IDLE[0]])
+    run(student.close())

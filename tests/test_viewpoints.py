@@ -4,7 +4,10 @@ import asyncio
 import io
 import json
 import pickle
+import re
+import shlex
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -12,6 +15,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from support.scripted import choice_question, right, wrong
 
 from agents.config import TrainConfig
+from agents.runs.preflight import make_env
 from socratic_env import SocraticBatch
 from socratic_env.checks import check_env
 from socratic_env.cli import main
@@ -266,3 +270,28 @@ def test_a_wrong_answer_is_taught_as_before(base):
     _, reward, terminated, _, info = env.step(wrong(env.unwrapped.question))
     assert (reward, terminated) == (0.0, False)
     assert info["guidance"]
+
+
+def test_a_training_run_has_them_in_its_environment():
+    config = TrainConfig(questions="arithmetic", viewpoints='["Take care."]', max_attempts=1)
+    env = make_env(config, None, "train", 4, 2)
+    _, infos = env.reset(seed=0)
+    assert all(viewpoints_in(chat) == CARE for chat in infos["messages"])
+
+
+def test_the_documentation_works_as_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "viewpoints.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "python", "sh", "sh", "python"]
+    namespace: dict[str, object] = {}
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, "viewpoints.md", "exec"), namespace)
+            continue
+        for command in block.splitlines():
+            name, *arguments = shlex.split(command)
+            assert name == "socratic"
+            assert main(arguments) == 0, command
+    assert "measured" in (tmp_path / "knowledge.jsonl").read_text()
+    assert (tmp_path / "utility.html").exists()
