@@ -32,7 +32,7 @@ from socratic_env.evaluation.probes import (
     targeted_probes,
 )
 from socratic_env.evaluation.scores import Play, Scores
-from socratic_env.evaluation.utility import (
+from socratic_env.evaluation.utilities import (
     MARGIN,
     Measured,
     accepted,

@@ -22,7 +22,7 @@ from socratic_env.errors import ConfigurationError, StudentError, check_count
 from socratic_env.evaluation.intervals import RESAMPLES
 from socratic_env.evaluation.probes import generic_probes, source_questions, targeted_probes
 from socratic_env.evaluation.scores import BATCH, Scores
-from socratic_env.evaluation.utility import Measured, Probes, measure
+from socratic_env.evaluation.utilities import Measured, Probes, measure
 from socratic_env.evaluation.utility_page import HEADS, READING, about, cells, utility_page
 from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions

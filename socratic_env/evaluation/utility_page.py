@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from socratic_env.evaluation.html import document, paragraph, table, warning
-from socratic_env.evaluation.utility import ALPHA, MARGIN, Measured
+from socratic_env.evaluation.utilities import ALPHA, MARGIN, Measured
 from socratic_env.viewpoints import Utility
 
 HEADS = ("viewpoint", "verdict", "U", "applies", "without", "with", "won/lost", "p", "needed", "id")
