@@ -141,6 +141,8 @@ def test_verifiers_bounds_generated_questions():
     tasks = list(generated.take(3))
     assert [task.data.id for task in tasks] == [q.id for q in map(generated.questions.__getitem__, range(3))]
     assert tasks[0].data.prompt == generated.questions[0].text
+    told = SocraticTaskset(SocraticTasksetConfig(questions="arithmetic", viewpoints=["Take care."]))
+    assert next(iter(told.take(1))).data.system_prompt.endswith("Keep in mind:\n- Take care.")
 
 
 def vf_eval(place, url, *options):

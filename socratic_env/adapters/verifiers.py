@@ -24,6 +24,7 @@ import verifiers.v1 as vf
 from socratic_env.dialogue import cut
 from socratic_env.engine.concurrent import ConcurrentSession
 from socratic_env.questions import QuestionList, load_questions
+from socratic_env.viewpoints import InContext
 
 
 class SocraticTasksetConfig(vf.TasksetConfig):
@@ -33,6 +34,7 @@ class SocraticTasksetConfig(vf.TasksetConfig):
     domain: str | None = None
     split: str = "train"
     exclude: str | None = None
+    viewpoints: str | list[Any] | None = None
 
 
 class SocraticTaskset(vf.Taskset[vf.Task, SocraticTasksetConfig]):
@@ -41,12 +43,13 @@ class SocraticTaskset(vf.Taskset[vf.Task, SocraticTasksetConfig]):
     def __init__(self, config: SocraticTasksetConfig) -> None:
         super().__init__(config)
         self.questions = load_questions(config.questions, config.domain, config.split, config.exclude)
+        self.viewpoints = InContext(config.viewpoints)
         self.INFINITE = not isinstance(self.questions, QuestionList)  # millions: verifiers asks for `-n`
 
     def load(self) -> Iterator[vf.Task]:
         """The questions in order."""
         for index in range(len(self.questions)):
-            question = self.questions[index]
+            question = self.viewpoints.before(self.questions[index])
             data = vf.TaskData(id=question.id, prompt=question.text, system_prompt=question.system or None)
             yield vf.Task(data, self.config.task)
 
@@ -76,6 +79,7 @@ class SocraticVerifiersEnv(vf.Env[SocraticEnvConfig]):
             reward=config.reward,
             on_teacher_failure=config.on_teacher_failure,
             max_context_chars=config.max_context_chars,
+            viewpoints=self.taskset.viewpoints.viewpoints,
         )
 
     async def run(self, task: vf.Task, agents: vf.Agents) -> None:

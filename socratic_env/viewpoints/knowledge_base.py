@@ -116,6 +116,8 @@ class KnowledgeBase:
 
     def __getitem__(self, viewpoint_id: str) -> Viewpoint:
         """A viewpoint by its id, or by a beginning that no other id has. Raises ConfigurationError."""
+        if viewpoint_id in self._all:
+            return self._all[viewpoint_id]
         found = [one for one in self._all if one.startswith(viewpoint_id)] if viewpoint_id else []
         if len(found) != 1:
             why = f"{len(found)} viewpoints begin so" if found else "there is none"
