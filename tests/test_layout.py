@@ -14,7 +14,7 @@ FLOORS = (
     ("verifiers", "rewards"),
     ("dialogue",),
     ("protocols", "records", "leakage", "models", "viewpoints"),
-    ("questions", "teachers", "students"),
+    ("questions", "traces", "teachers", "students"),
     ("engine",),
     ("envs", "multi_agent"),
     ("evaluation",),
