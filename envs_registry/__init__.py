@@ -2,7 +2,8 @@
 
 Imports nothing of the core: ids name their classes as strings, and a protocol is one file in `variants/`. It
 makes a variant: an id that differs from the default by its protocol alone. `import socratic_env` registers
-everything here with Gymnasium.
+every id with Gymnasium. `reflections/` holds prompts of reflecting teachers, `constitutions/` the rules that
+their viewpoints must keep.
 """
 
 from __future__ import annotations
@@ -79,11 +80,24 @@ _SAME = {
 
 def protocol_texts() -> dict[str, str]:
     """The text of every protocol file by its name, front matter included."""
-    folder = resources.files(__name__) / "variants"
+    return _texts("variants", ".md")
+
+
+def reflection_texts() -> dict[str, str]:
+    """The text of every prompt of a reflecting teacher by its name, front matter included."""
+    return _texts("reflections", ".md")
+
+
+def constitution_texts() -> dict[str, str]:
+    """The text of every constitution by its name."""
+    return _texts("constitutions", ".yaml")
+
+
+def _texts(folder: str, ending: str) -> dict[str, str]:
     return {
-        file.name.removesuffix(".md"): file.read_text(encoding="utf-8")
-        for file in sorted(folder.iterdir(), key=lambda f: f.name)
-        if file.name.endswith(".md")
+        file.name.removesuffix(ending): file.read_text(encoding="utf-8")
+        for file in sorted((resources.files(__name__) / folder).iterdir(), key=lambda f: f.name)
+        if file.name.endswith(ending)
     }
 
 

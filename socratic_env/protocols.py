@@ -87,25 +87,33 @@ class TeachingProtocol:
             raise refuse("prompt", "the teacher's prompt, after the front matter")
 
 
-def parse_protocol(name: str, text: str) -> TeachingProtocol:
-    """A protocol from the text of its file; a wrong key or value is named."""
+def front_matter(what: str, text: str) -> tuple[dict[str, Any], str]:
+    """(settings, what follows) of a file that begins with a block of settings. what: the file, for messages.
+
+    Raises ConfigurationError."""
     match = _FRONT_MATTER.match(text)
     if match is None:
-        raise ConfigurationError(f"protocol {name!r} has no front matter; begin it with a '---' block")
+        raise ConfigurationError(f"{what} has no front matter; begin it with a '---' block")
     try:
         settings: dict[str, Any] = yaml.safe_load(match[1]) or {}
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"protocol {name!r}: its front matter is no valid YAML: {reason}") from None
+        raise ConfigurationError(f"{what}: its front matter is no valid YAML: {reason}") from None
     if not isinstance(settings, dict):
-        raise ConfigurationError(f"protocol {name!r}: its front matter must be lines of 'key: value'")
+        raise ConfigurationError(f"{what}: its front matter must be lines of 'key: value'")
+    return settings, match[2].strip()
+
+
+def parse_protocol(name: str, text: str) -> TeachingProtocol:
+    """A protocol from the text of its file; a wrong key or value is named."""
+    settings, prompt = front_matter(f"protocol {name!r}", text)
     known = {f.name for f in fields(TeachingProtocol)} - {"name", "prompt"}
     for key in settings:
         if key not in known:
             raise unknown(f"key in the front matter of protocol {name!r}:", key, known)
     if isinstance(settings.get("rule_hints"), list):
         settings["rule_hints"] = tuple(settings["rule_hints"])
-    return TeachingProtocol(name=name, prompt=match[2].strip(), **settings)
+    return TeachingProtocol(name=name, prompt=prompt, **settings)
 
 
 @cache

@@ -15,7 +15,7 @@ FLOORS = (
     ("dialogue",),
     ("protocols", "records", "leakage", "models", "viewpoints"),
     ("questions", "traces", "teachers", "students"),
-    ("engine",),
+    ("engine", "reflection"),
     ("envs", "multi_agent"),
     ("evaluation",),
     ("checks", "adapters", "cli"),

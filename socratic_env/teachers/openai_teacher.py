@@ -20,7 +20,7 @@ from socratic_env.errors import (
     TeacherUnusable,
 )
 from socratic_env.models.completion import without_thinking
-from socratic_env.models.endpoint import Endpoint
+from socratic_env.models.endpoint import Endpoint, Reply
 from socratic_env.models.fields import chat_template_field
 from socratic_env.protocols import teacher_messages
 from socratic_env.teachers.teacher import Teacher, TeacherRequest
@@ -98,18 +98,22 @@ class OpenAITeacher(Teacher):
 
     async def _guide_one(self, request: TeacherRequest) -> Guidance:
         reply = await self._endpoint.ask(teacher_messages(request.dialogue, request.protocol))
-        text, fault = without_thinking(reply.text), None
-        if reply.fault is not None:
-            fault = _FAULTS.get(type(reply.fault), TeacherUnavailable)(str(reply.fault))
-        elif reply.refusal:
-            fault = self._unusable(f"refused to guide: {reply.refusal}")
-        elif not text:
-            fault = self._unusable(
-                f"answered with an empty message (finish_reason {reply.finish_reason!r:.40})"
-            )
+        fault = fault_of(reply, self._endpoint.base_url)
         if fault is not None:
             return Guidance(fault=fault, usage=replace(reply.usage, failures=1))
-        return Guidance(text, truncated=reply.finish_reason == "length", usage=reply.usage)
+        return Guidance(
+            without_thinking(reply.text), truncated=reply.finish_reason == "length", usage=reply.usage
+        )
 
-    def _unusable(self, why: str) -> TeacherError:
-        return TeacherReplyError(f"{self._endpoint.base_url} {why}")
+
+def fault_of(reply: Reply, base_url: str) -> TeacherError | None:
+    """Why a teacher's reply cannot be used: the endpoint's fault, a refusal, no text; None: it can."""
+    if reply.fault is not None:
+        return _FAULTS.get(type(reply.fault), TeacherUnavailable)(str(reply.fault))
+    if reply.refusal:
+        return TeacherReplyError(f"{base_url} refused to guide: {reply.refusal}")
+    if not without_thinking(reply.text):
+        return TeacherReplyError(
+            f"{base_url} answered with an empty message (finish_reason {reply.finish_reason!r:.40})"
+        )
+    return None

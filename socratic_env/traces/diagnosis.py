@@ -7,10 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.questions.procedural.expressions import Node, Operation, count, places, put, write
-from socratic_env.traces.derivations import canonical, check_modulus, reduced, rewritings, subexpressions
+from socratic_env.questions.procedural.expressions import (
+    Node,
+    Operation,
+    count,
+    done,
+    next_operation,
+    places,
+    put,
+    write,
+)
+from socratic_env.traces.derivations import (
+    canonical,
+    check_modulus,
+    mistaken,
+    reduced,
+    rewritings,
+    subexpressions,
+)
 from socratic_env.traces.expression_reader import Chain, Line, expression_in, lines_of, read_line
-from socratic_env.traces.judging import Reading, Status, Step, explanation, follow, names_of
+from socratic_env.traces.judging import Explanation, Reading, Status, Step, explanation, follow, names_of
 
 _TELLING = (Status.WRONG, Status.SLIP, Status.RIGHT, Status.TEXT)
 MOST_LINES = 400
@@ -84,6 +100,24 @@ def diagnose(trace: str | Sequence[str], expression: str = "", modulus: int | No
         for reading in reader.read(line, number)
     ]
     return Diagnosis(write(reader.origin), tuple(readings))
+
+
+def avoided(reading: Reading, modulus: int | None = None) -> list[Explanation]:
+    """The mistakes that could have been made in place of a right line at the operation that was next, and
+    that would have shown in it."""
+    before = expression_in(reading.before)
+    if reading.status is not Status.RIGHT or before is None or reading.before == reading.after:
+        return []
+    before, path = reduced(before, modulus), next_operation(before)[0]
+    right, names = canonical(reduced(done(before), modulus)), names_of(before)
+    left = count(before) - 1
+    found = [
+        name
+        for form, ways in mistaken(before, left, modulus).items()
+        for name, place in ways
+        if place == path and form != right
+    ]
+    return [explanation(name, path, before, names) for name in dict.fromkeys(found)]
 
 
 def _start(text: str, what: str) -> Node:

@@ -73,7 +73,9 @@ def plant(
     """
     check_modulus(modulus)
     node = _tree(expression, modulus)
-    written, made, at = [], [], []
+    written: list[str] = []
+    made: list[str] = []
+    at: list[str] = []
     while count(node):
         step, possible = len(made), _moves(node, modulus)
         name = _chosen(choose, step, possible)
