@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from socratic_env import errors
 from socratic_env.errors import ConfigurationError, RecordingError, TeacherError
 from socratic_env.records.journal import Journal, whole_lines
 from socratic_env.reflection import ReflectorSpec, from_spec
 from socratic_env.reflection.reflector import Reflection, Reflector
+from socratic_env.teachers.recordings import FAULTS, fault_entry
 from socratic_env.traces import InteractionTrace
 from socratic_env.types import Usage
 from socratic_env.viewpoints import Viewpoint
@@ -103,16 +103,11 @@ def _line(digest: str, reflection: Reflection) -> bytes:
     entry = {
         "traces": digest,
         "viewpoints": [one.as_json() for one in reflection],
-        "faults": [[_name(fault), str(fault)] for fault in reflection.faults],
+        "faults": list(map(fault_entry, reflection.faults)),
         "unread": reflection.unread,
         "usage": asdict(reflection.usage),
     }
     return json.dumps(entry).encode()
-
-
-def _name(fault: TeacherError) -> str:
-    name = type(fault).__name__
-    return name if getattr(errors, name, None) is type(fault) else "TeacherError"
 
 
 def _entries(path: Path, lines: Sequence[bytes]) -> dict[str, Reflection]:
@@ -120,7 +115,7 @@ def _entries(path: Path, lines: Sequence[bytes]) -> dict[str, Reflection]:
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            faults = tuple(_fault(*each) for each in entry["faults"])
+            faults = tuple(FAULTS[name](said) for name, said in entry["faults"])
             viewpoints = tuple(map(Viewpoint.of, entry["viewpoints"]))
             found[entry["traces"]] = Reflection(
                 viewpoints, faults, int(entry["unread"]), Usage(**entry["usage"])
@@ -131,11 +126,3 @@ def _entries(path: Path, lines: Sequence[bytes]) -> dict[str, Reflection]:
                 "path of a file that a 'recorded' reflector wrote"
             ) from None
     return found
-
-
-def _fault(name: str, said: str) -> TeacherError:
-    kind = getattr(errors, name)
-    if not issubclass(kind, TeacherError):
-        raise TypeError
-    fault: TeacherError = kind(said)
-    return fault

@@ -21,11 +21,12 @@ from socratic_env.errors import ConfigurationError, RecordingError, TeacherError
 from socratic_env.teachers.teacher import TeacherRequest
 from socratic_env.types import Guidance, Usage
 
-_FAULTS = {
+FAULTS = {
     kind.__name__: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, TeacherError)
 }
+"""The faults that can be written down by their names."""
 
 
 class Key(NamedTuple):
@@ -56,17 +57,22 @@ def digest_of(request: TeacherRequest) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+def fault_entry(fault: TeacherError) -> list[str]:
+    """A fault as written down; one of a kind that is not this package's as a TeacherError."""
+    name = type(fault).__name__
+    return [name if name in FAULTS else "TeacherError", str(fault)]
+
+
 def line_of(key: Key, digest: str, guidance: Guidance) -> bytes:
     """An entry as a line of the file."""
     fault = guidance.fault
-    known = next((name for name in _FAULTS if name == type(fault).__name__), "TeacherError")
     entry = {
         **key._asdict(),
         "request": digest,
         "text": guidance.text,
         "mistake": guidance.mistake,
         "truncated": guidance.truncated,
-        "fault": None if fault is None else [known, str(fault)],
+        "fault": None if fault is None else fault_entry(fault),
         "usage": asdict(guidance.usage),
     }
     return json.dumps(entry).encode()
@@ -77,7 +83,7 @@ def _parse(line: bytes) -> tuple[Key, str, Guidance]:
     fault = None
     if entry["fault"] is not None:
         kind, said = entry["fault"]
-        fault = _FAULTS[kind](said)
+        fault = FAULTS[kind](said)
     text, mistake = entry["text"], entry["mistake"]
     if not isinstance(text, str):
         raise TypeError

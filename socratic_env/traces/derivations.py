@@ -19,7 +19,7 @@ from socratic_env.questions.procedural.expressions import (
 )
 from socratic_env.questions.procedural.misconceptions import MISTAKES
 
-_KEPT = 2**15
+_KEPT = 2**13
 """Expressions whose outcomes are remembered: the lines of a batch share many."""
 
 
