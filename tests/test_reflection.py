@@ -91,9 +91,9 @@ def test_a_held_misconception_becomes_one_principle():
 
 def test_every_class_of_error_has_a_principle_of_its_own():
     for name in ("keep_signs", "first_term_only", "term_by_term", "left_to_right", "skip", "reverse"):
-        proposed = from_spec({"kind": "rule", "min_seen": 2}).reflect(traces(lambda number: [name]))  # noqa: B023
+        proposed = from_spec({"kind": "rule", "min_seen": 2}).reflect(traces(lambda number: [name], 32))  # noqa: B023
         assert any(one.kind == "principle" and one.trigger for one in proposed), name
-    swapped = from_spec({"kind": "rule", "min_seen": 2}).reflect(traces(lambda number: ["swap"]))
+    swapped = from_spec({"kind": "rule", "min_seen": 2}).reflect(traces(lambda number: ["swap"], 32))
     assert {"Read the sign before each step: a times means multiplying."} <= {one.text for one in swapped}
 
 

@@ -194,6 +194,31 @@ CASES = {
         ["right", "text", "text", "text", "text", "text"],
     ),
     "spoken of": (["(4 + 6) * 3", "The part 4 + 6 comes first"], ["right", "text"]),
+    "named": (["(4 + 6) * 3", "let a = 4", "Total = 30"], ["right", "text", "right"]),
+    "named, and wrong": (["(4 + 6) * 3", "Total = 22"], ["right", "wrong ignore_brackets"]),
+    "a mistake among words": (["(4 + 6) * 3", "That makes 4 + 18 now"], ["right", "wrong ignore_brackets"]),
+    "the next line, and worked at once": (["(4 + 6) * 3", "10 * 3 = 30"], ["right", "right", "right"]),
+    "another way with its result": (["(4 + 6) * 3", "3 * 4 + 3 * 6 = 30"], ["right", "right", "right"]),
+    "a mistake with its result": (
+        ["(4 + 6) * 3", "4 + 18 = 22"],
+        ["right", "wrong ignore_brackets", "right"],
+    ),
+    "named, and spoken of": (["(1 + 2) * 3", "let c = 3", "so (1 2) is a pair"], ["right", "text", "text"]),
+    "as models write": (
+        [
+            "To solve $(4 + 6) \\times 3$, we follow the order of operations:", "### Step 1: the brackets",
+            "\\[ 4 + 6 = 10 \\]", "**Step 2:** 10 × 3 = **30**", "So the final answer is \\(\\boxed{30}\\).",
+        ],
+        ["right", "text", "right", "right", "right"],
+    ),
+    "as models write when they err": (
+        ["1. First: 6 × 3 = 18", "2. Then add 4: 4 + 18 = 22", "Therefore (4 + 6) × 3 = 22"],
+        ["wrong ignore_brackets", "right", "right", "right"],
+    ),
+    "brackets that do not close": (
+        ["(4 + 6) * 3", "((10 * 3", "= 4 + (6 * 3))"],
+        ["right", "right", "wrong"],
+    ),
     "no spaces": (["9-(4-2)", "9-2", "7"], ["right", "right", "right"]),
     "a product without a sign": (["3(4+6)", "= 3(10)", "= 30"], ["right", "right", "right"]),
     "another way, by words": (["2 + 3 + 4", "= 2 + 7"], ["right", "right"]),
@@ -209,7 +234,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_people_write(name):
     lines, wanted = CASES[name]
-    found = diagnose(lines)
+    found = diagnose(lines, "(4 + 6) * 3" if name == "as models write when they err" else "")
     assert [" ".join([one.status, *sorted(one.classes)]) for one in found.readings] == wanted
     assert found.classes == {word for each in wanted for word in each.split()[1:]}
 

@@ -2,7 +2,7 @@
 
 from socratic_env.traces.diagnosis import Diagnosis, diagnose, judge_line
 from socratic_env.traces.expression_reader import expression_in
-from socratic_env.traces.interaction import InteractionTrace, traces_of
+from socratic_env.traces.interaction_traces import InteractionTrace, traces_of
 from socratic_env.traces.judging import SLIP, Explanation, Reading, Status
 from socratic_env.traces.planting import RIGHT, Planted, moves, plant
 

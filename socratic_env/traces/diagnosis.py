@@ -202,8 +202,10 @@ class _Reader:
         step = follow(self.now, node, self.modulus, self._words())
         if prose and (not step.known or (not count(node) and not named)):
             return []
-        if prose and any(canonical(part) == canonical(node) for _, part in subexpressions(self.now)):
-            return []
+        form = canonical(node)
+        spoken_of = any(canonical(part) == form for _, part in subexpressions(self.now))
+        if prose and step.status is not Status.RIGHT and (spoken_of or node in numbers_in(self.now)):
+            return []  # "take 4 + 6", "let a = 4"
         old, self.now = self.now, node
         return [(step, old, node)]
 
@@ -263,6 +265,11 @@ class _Reader:
         if self._named_by != self.now and not _worked_from(self._named_by, self.now):
             self._named_by, self._names = self.now, names_of(self.now)
         return self._names
+
+
+def numbers_in(node: Node) -> set[Node]:
+    """The numbers of an expression."""
+    return numbers_in(node.left) | numbers_in(node.right) if isinstance(node, Operation) else {node}
 
 
 def _worked_from(whole: Node, rest: Node) -> bool:

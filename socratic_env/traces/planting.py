@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,15 +12,14 @@ from typing import TypeAlias
 
 from socratic_env.errors import ConfigurationError, unknown
 from socratic_env.questions.procedural.expressions import (
-    Node,
     apply,
     count,
     done,
     next_operation,
+    parse,
     put,
     write,
 )
-from socratic_env.questions.procedural.misconceptions import MISTAKES
 from socratic_env.traces.derivations import check_modulus, reduced, rewritings
 from socratic_env.traces.expression_reader import expression_in
 from socratic_env.traces.judging import SLIP
@@ -28,6 +28,7 @@ RIGHT = "right"
 """What a right step is called among the moves."""
 _FARTHEST_SLIP = 9
 _KEPT = 2**15
+_NUMBER = re.compile(r"-?\d+")
 
 Choose: TypeAlias = "Callable[[int, Mapping[str, str]], str] | Mapping[int, str]"
 """(number of the step, from 0; the moves there: name -> line) -> a name, or `SLIP`; or step -> name."""
@@ -55,10 +56,7 @@ def moves(before: str, modulus: int | None = None) -> Mapping[str, str]:
 
     Raises ConfigurationError if there is nothing to do in it.
     """
-    check_modulus(modulus)
-    return MappingProxyType(
-        {name: write(node) for name, node in _moves(_tree(before, modulus), modulus).items()}
-    )
+    return _moves(_written(before, modulus), modulus)
 
 
 def plant(
@@ -71,69 +69,69 @@ def plant(
     Raises ConfigurationError for a move that cannot be made there, a step that there is not, and a slip
     without `rng`.
     """
-    check_modulus(modulus)
-    node = _tree(expression, modulus)
+    now = start = _written(expression, modulus)
     written: list[str] = []
     made: list[str] = []
-    at: list[str] = []
-    while count(node):
-        step, possible = len(made), _moves(node, modulus)
-        name = _chosen(choose, step, possible)
-        path = next_operation(node)[0]
+    while not _NUMBER.fullmatch(now):
+        step, possible = len(made), _moves(now, modulus)
+        name = choose.get(step, RIGHT) if isinstance(choose, Mapping) else choose(step, possible)
         if name == SLIP:
-            node = _slipped(node, path, modulus, rng)
+            line = _slipped(now, modulus, rng)
         elif name in possible:
-            node = possible[name]
+            line = possible[name]
         else:
-            raise unknown(f"move in step {step}, {write(node)}:", name, [*possible, SLIP])
-        written.append(write(node))
+            raise unknown(f"move in step {step}, {now}:", name, [*possible, SLIP])
+        written.append(line)
         made.append(name)
-        at.append(path)
+        now = line
     if isinstance(choose, Mapping) and not set(choose) <= set(range(len(made))):
         extra = next(step for step in choose if step not in range(len(made)))
         raise ConfigurationError(
             f"choose has a step {extra!r}; {expression} worked so has the steps 0 to {len(made) - 1}"
         )
-    return Planted(write(_tree(expression, modulus)), tuple(written), tuple(made), tuple(at))
+    return Planted(start, tuple(written), tuple(made), tuple(map(_place, (start, *written[:-1]))))
 
 
-def _chosen(choose: Choose, step: int, possible: Mapping[str, Node]) -> str:
-    if isinstance(choose, Mapping):
-        return choose.get(step, RIGHT)
-    return choose(step, MappingProxyType({name: write(node) for name, node in possible.items()}))
-
-
-def _tree(text: str, modulus: int | None) -> Node:
+@lru_cache(_KEPT)
+def _written(text: str, modulus: int | None) -> str:
+    """The expression in a text, as `write` has it and with reduced numbers."""
+    check_modulus(modulus)
     node = expression_in(text)
     if node is None:
         raise ConfigurationError(
             f"expression is {text!r:.80}; give whole numbers with + - * and brackets, such as '(4 + 6) * 3'"
         )
-    return reduced(node, modulus)
+    return write(reduced(node, modulus))
 
 
 @lru_cache(_KEPT)
-def _moves(node: Node, modulus: int | None) -> dict[str, Node]:
-    found = {RIGHT: reduced(done(node), modulus)}
+def _place(text: str) -> str:
+    return next_operation(parse(text))[0]
+
+
+@lru_cache(_KEPT)
+def _moves(text: str, modulus: int | None) -> Mapping[str, str]:
+    node = parse(text)
+    found = {RIGHT: write(reduced(done(node), modulus))}
     place = next_operation(node)[0]
-    for name in MISTAKES:
-        for mistake, path, new in rewritings(node, modulus):
-            if mistake == name and path == place and name not in found:
-                while count(new) >= count(node):
-                    new = reduced(done(new), modulus)
-                found[name] = new
-    return found
+    for name, path, new in rewritings(node, modulus):
+        if path == place and name not in found:
+            while count(new) >= count(node):
+                new = reduced(done(new), modulus)
+            found[name] = write(new)
+    return MappingProxyType(found)
 
 
-def _slipped(node: Node, path: str, modulus: int | None, rng: random.Random | None) -> Node:
-    """The next operation with a result that is off by a little, and that no mistake gives."""
+def _slipped(text: str, modulus: int | None, rng: random.Random | None) -> str:
+    """The next line with a result that is off by a little, and that no mistake gives."""
     if rng is None:
         raise ConfigurationError("choose names a slip; give rng, which draws its number")
-    operation = next_operation(node)[1]
+    node = parse(text)
+    path, operation = next_operation(node)
     assert isinstance(operation.left, int)
     assert isinstance(operation.right, int)
     result = apply(operation.op, operation.left, operation.right)
-    taken = set(_moves(node, modulus).values())
+    taken = set(_moves(text, modulus).values())
     off = [result + by for by in range(-_FARTHEST_SLIP, _FARTHEST_SLIP + 1) if by]
-    wrong = list(dict.fromkeys(reduced(put(node, path, number), modulus) for number in off))
-    return rng.choice([new for new in wrong if new not in taken] or wrong)
+    wrong = list(dict.fromkeys(write(reduced(put(node, path, number), modulus)) for number in off))
+    return rng.choice([line for line in wrong if line not in taken] or wrong)
