@@ -176,6 +176,10 @@ def test_a_judge_is_asked_by_the_rule_and_its_reason_is_kept(server):
     assert "in this situation: physics" in content
     assert content.count("</student_answer>") == 1
     assert all(body["temperature"] == 0 for body in server.requests)
+    asked = len(server.requests)
+    (sworn,) = review(judged(server), [Viewpoint("Damn the longest option.")])
+    assert sworn.vetoes == ("plain: it swears ('Damn')",)
+    assert len(server.requests) == asked  # what a free rule vetoes costs no judge
     server.script = lambda body: '{"violates": true}'
     assert review(judged(server), [Viewpoint("x")])[0].vetoes == ("true: it is false (so the judge)",)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from support.misbehaving_server import MisbehavingServer
 from support.scripted import choice_question, right, wrong
@@ -97,6 +98,21 @@ def test_every_class_of_error_has_a_principle_of_its_own():
     assert {"Read the sign before each step: a times means multiplying."} <= {one.text for one in swapped}
 
 
+def test_what_it_writes_stands_before_the_student_where_it_applies():
+    reflection = from_spec("rule").reflect(traces(lambda number: ["ignore_brackets"]))
+    env = gym.make("SocraticArithmetic-v0", viewpoints=list(reflection))
+    shown = set()
+    for seed in range(24):
+        _, info = env.reset(seed=seed)
+        applies_here = any(
+            mistake.name == "ignored the brackets" for mistake in env.unwrapped.question.mistakes
+        )
+        system = info["messages"][0]["content"]
+        assert ("What stands in brackets comes first." in system) == applies_here
+        shown.add(applies_here)
+    assert shown == {True, False}
+
+
 def test_a_class_must_be_seen_often_enough():
     batch = traces(lambda number: ["ignore_brackets"] if number < 8 else [])
     seen = sum(one.text != reply(one.question.solution, one.question.answer) for one in batch)
@@ -132,9 +148,11 @@ def test_slips_make_a_habit_and_other_questions_are_counted_as_unread():
         question = QUESTIONS[number]
         working = plant(question.statement, {0: "slip"}, rng=rng)
         batch.append(InteractionTrace(question, working.text, False))
-    reflection = from_spec("rule").reflect([*batch, InteractionTrace(CHOICE, wrong(CHOICE), False)])
+    range_of = Question("own/train/1", "own", AnswerKind.NUMERIC, "Which number of 10-20 is it?", "12")
+    others = [InteractionTrace(question, "It is 13.", False) for question in (CHOICE, range_of)]
+    reflection = from_spec("rule").reflect([*batch, *others])
     habit = next(one for one in reflection if one.kind == "heuristic")
-    assert (habit.trigger, reflection.unread) == ("", 1)
+    assert (habit.trigger, reflection.unread) == ("", 2)
     assert habit.text == "Every result and every copied number is worth a second look."
 
 
@@ -142,7 +160,8 @@ def test_questions_that_do_not_name_their_mistakes_get_advice_for_everywhere():
     batch = []
     for number in range(12):
         statement = f"What is ({number + 2} + 6) * 3?"
-        question = Question(f"own/train/{number}", "own", AnswerKind.NUMERIC, statement, "30")
+        answer = str((number + 2 + 6) * 3)
+        question = Question(f"own/train/{number}", "own", AnswerKind.NUMERIC, statement, answer)
         batch.append(InteractionTrace(question, f"= {number + 2} + 18\n= {number + 20}", False))
     (viewpoint,) = from_spec("rule").reflect(batch)
     assert (viewpoint.trigger, viewpoint.text) == ("", "What stands in brackets comes first.")
@@ -295,7 +314,7 @@ def asked(server: MisbehavingServer, *says: str | int, wanted: int = 1, **settin
 
 
 def test_a_model_reads_the_trace_and_its_viewpoint_is_kept_with_where_it_came_from(server):
-    reflection = asked(server, f"<think>hm</think>Here it is:\n```json\n{answer(ONE)}\n```")
+    reflection = asked(server, f"<think>hm</think>The set {{a}} is empty, {{}}.\n```json\n{answer(ONE)}\n```")
     (viewpoint,) = reflection
     assert (viewpoint.kind, viewpoint.trigger, viewpoint.text) == tuple(ONE.values())
     assert (viewpoint.teacher, viewpoint.trace.source) == ("scripted", "run")
@@ -318,7 +337,8 @@ BROKEN = {
     "no JSON": ("I think so.", "it holds no JSON object"),
     "broken JSON": ('{"viewpoints": [', "its JSON is broken"),
     "nested": ('{"viewpoints":' + "[" * 100_000, "its JSON is (nested too deeply|broken)"),
-    "another form": ('{"viewpoint": "x"}', 'has no list "viewpoints"'),
+    "another key": ('{"viewpoint": "x"}', "its JSON object has no 'viewpoints'"),
+    "no list": ('{"viewpoints": "x"}', '"viewpoints" is no list'),
     "too many": (answer(ONE, ONE), "gives 2 viewpoints; give at most 1"),
     "a bare text": (answer("Be careful."), "give an object of"),
     "another field": (answer({**ONE, "score": 1}), "give an object of"),

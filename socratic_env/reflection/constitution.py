@@ -111,7 +111,10 @@ class Ruling:
 
 
 class Constitution:
-    """Rules, in the order in which they are checked. Raises ConfigurationError for two of one name."""
+    """Rules. Judges come last, and are asked only of what the others let through.
+
+    Raises ConfigurationError for two rules of one name.
+    """
 
     def __init__(self, rules: Iterable[Rule], name: str = "") -> None:
         self.rules, self.name = tuple(rules), name
@@ -172,13 +175,13 @@ class Constitution:
         vetoes: list[str] = []
         faults: list[TeacherError] = []
         usage = Usage()
-        for rule in self.rules:
+        for rule in sorted(self.rules, key=lambda rule: rule.check == "judge"):
             found: str | None = None
             if rule.check == "pattern":
                 found = self._match(rule, viewpoint)
             elif rule.check == "leak":
                 found = leaking(viewpoint, questions) or None
-            else:
+            elif not vetoes:
                 endpoint = self._judges[rule.name]
                 found, fault, spent = await ask_checked(endpoint, _asked(rule, viewpoint), _judgement)
                 usage += spent
@@ -281,8 +284,8 @@ def _asked(rule: Rule, viewpoint: Viewpoint) -> list[Message]:
 
 def _judgement(text: str) -> str | None:
     """Why it breaks the rule, None if it does not. Raises ValueError for what is no judgement."""
-    said = json_object(text)
-    violates, why = said.get("violates"), said.get("why", "")
+    said = json_object(text, "violates")
+    violates, why = said["violates"], said.get("why", "")
     if not isinstance(violates, bool) or not isinstance(why, str):
         raise ValueError('give "violates" as true or false, and "why" as a text')
     return (why.strip()[:200] or "so the judge") if violates else None

@@ -109,9 +109,9 @@ class OpenAIReflector(Reflector):
 
     def _read(self, text: str, trace: InteractionTrace) -> tuple[Viewpoint, ...]:
         """The viewpoints of an answer. Raises ValueError with what is wrong about it."""
-        listed = json_object(text).get("viewpoints")
+        listed = json_object(text, "viewpoints")["viewpoints"]
         if not isinstance(listed, list):
-            raise ValueError('the JSON object has no list "viewpoints"')
+            raise ValueError('"viewpoints" is no list')
         if len(listed) > self.prompt.most:
             raise ValueError(f"it gives {len(listed)} viewpoints; give at most {self.prompt.most}")
         return tuple(self._viewpoint(each, trace) for each in listed)

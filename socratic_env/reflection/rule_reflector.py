@@ -10,6 +10,7 @@ from socratic_env.errors import ConfigurationError, check_count
 from socratic_env.questions.procedural.misconceptions import MISTAKES
 from socratic_env.reflection.reflector import Reflection, Reflector, reference
 from socratic_env.traces import SLIP, Diagnosis, Explanation, InteractionTrace, Status, diagnose
+from socratic_env.traces.derivations import worth
 from socratic_env.traces.diagnosis import avoided
 from socratic_env.traces.expression_reader import expression_in
 from socratic_env.viewpoints import Viewpoint, applies
@@ -70,8 +71,8 @@ class RuleReflector(Reflector):
 
     def _read(self, trace: InteractionTrace) -> _Read | None:
         expression = expression_in(trace.question.statement)
-        if expression is None:
-            return None
+        if expression is None or str(worth(expression, self._modulus)) != trace.question.answer.strip():
+            return None  # it may well hold numbers, such as a range, but working them out is not its point
         diagnosis = diagnose(trace.text, trace.question.statement, self._modulus)
         wrong = (*diagnosis.errors, *diagnosis.slips)
         made = tuple(tuple(map(_error, one.explanations)) for one in wrong if one.explanations)

@@ -16,6 +16,7 @@ from socratic_env.types import Message, Usage
 T = TypeVar("T")
 _QUOTED = 4000
 """Characters of an unusable answer that its writer is shown again."""
+_MOST_OBJECTS = 64
 
 
 async def ask_checked(
@@ -54,16 +55,18 @@ async def ask_checked(
     )
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The first JSON object in a text, whatever stands around it. Raises ValueError."""
-    start = text.find("{")
-    if start < 0:
-        raise ValueError("it holds no JSON object")
-    try:
-        found, _ = json.JSONDecoder().raw_decode(text, start)
-    except RecursionError:
-        raise ValueError("its JSON is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"its JSON is broken ({error})") from None
-    assert isinstance(found, dict)
-    return found
+def json_object(text: str, key: str) -> dict[str, Any]:
+    """The first JSON object with a key in a text, whatever stands around it. Raises ValueError."""
+    decoder, why = json.JSONDecoder(), ""
+    starts = [place for place, sign in enumerate(text) if sign == "{"][:_MOST_OBJECTS]
+    for start in starts:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except RecursionError:
+            why = why or "its JSON is nested too deeply"
+        except ValueError as error:
+            why = why or f"its JSON is broken ({error})"
+        else:
+            if key in found:
+                return dict(found)
+    raise ValueError(why or (f"its JSON object has no {key!r}" if starts else "it holds no JSON object"))
