@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from support.scripted import choice_question, right, wrong
 
 from socratic_env.errors import ConfigurationError
 from socratic_env.questions import load_questions
-from socratic_env.questions.procedural.arithmetic import SHAPES
+from socratic_env.questions.procedural.arithmetic import FUNCTIONS, SHAPES
 from socratic_env.questions.procedural.expressions import Operation, count, parse, value, write
 from socratic_env.questions.procedural.misconceptions import MISTAKES
 from socratic_env.traces import (
@@ -288,6 +289,19 @@ def test_modular_numbers():
 def test_what_cannot_be_used_is_named(call, message):
     with pytest.raises(ConfigurationError, match=message):
         call()
+
+
+def test_the_moves_are_those_of_the_packages_questions():
+    rng = random.Random(0)
+    for _ in range(200):
+        before = expression(rng, "easy")
+        while not before.lstrip("-").isdigit():
+            asked = {RIGHT: str(FUNCTIONS["step"](before))}
+            for name in MISTAKES:
+                with contextlib.suppress(ValueError):  # the mistake cannot be made there
+                    asked[name] = str(FUNCTIONS[name](before))
+            assert dict(moves(before)) == asked
+            before = rng.choice(list(asked.values()))
 
 
 def test_planting_says_what_was_done():
