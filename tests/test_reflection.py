@@ -15,6 +15,7 @@ import pytest
 from support.misbehaving_server import MisbehavingServer
 from support.scripted import choice_question, right, wrong
 
+from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.engine.background import TEACHERS, run
 from socratic_env.errors import (
     ConfigurationError,
@@ -24,13 +25,18 @@ from socratic_env.errors import (
     TeacherTimeout,
     TeacherUnavailable,
 )
+from socratic_env.evaluation.probes import targeted_probes
+from socratic_env.evaluation.utilities import utilities
 from socratic_env.questions import load_questions
 from socratic_env.reflection import KINDS, Reflection, Reflector, from_spec
 from socratic_env.reflection.openai_reflector import OpenAIReflector
 from socratic_env.reflection.prompts import parse_prompt, reflection_prompt, reflection_prompts
 from socratic_env.reflection.recorded_reflector import RecordedReflector
+from socratic_env.students.scripted_student import ScriptedStudent
+from socratic_env.students.student import StudentRequest
 from socratic_env.traces import RIGHT, InteractionTrace, plant
 from socratic_env.types import AnswerKind, Question, Usage, reply
+from socratic_env.verifiers import by_kind
 from socratic_env.viewpoints import KnowledgeBase, Viewpoint, applies, leaking
 
 pytestmark = pytest.mark.timeout(120)
@@ -111,6 +117,22 @@ def test_what_it_writes_stands_before_the_student_where_it_applies():
         assert ("What stands in brackets comes first." in system) == applies_here
         shown.add(applies_here)
     assert shown == {True, False}
+
+
+def test_what_it_learns_from_a_student_is_worth_something_to_that_student():
+    student = ScriptedStudent()
+    questions = [QUESTIONS[number] for number in range(256)]
+    asked = [StudentRequest(question, 0, messages(open_dialogue(question))) for question in questions]
+    batch = [
+        InteractionTrace(question, said, by_kind(question, said).correct)
+        for question, said in zip(questions, run(student.answer(asked)), strict=True)
+    ]
+    reflection = from_spec("rule").reflect(batch)
+    held_out = load_questions("arithmetic", None, "test")
+    measured = utilities(student, lambda one: targeted_probes(held_out, 64, 1, one), (), list(reflection))
+    assert len(measured) > 8
+    assert all(one.utility is not None and one.utility.value > 0 for one in measured)
+    assert sum(one.verdict == "helps" for one in measured) >= 7
 
 
 def test_a_class_must_be_seen_often_enough():
