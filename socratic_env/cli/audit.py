@@ -17,7 +17,7 @@ from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions, source_spec
 from socratic_env.questions.audit.findings import EXACT, KINDS, NEAR, Report, audit
 from socratic_env.questions.files import Contents, Refused, scan_path
-from socratic_env.questions.hub import HubQuestions
+from socratic_env.questions.usable import UsableRows
 from socratic_env.types import SPLITS, Question
 
 _PAPER = 170
@@ -88,7 +88,7 @@ def _contents(options: Audit) -> Contents:
             failures.append(error)
             continue
         splits.append([items[i] for i in range(min(options.limit, len(items)))])
-        refused += items.refused if isinstance(items, HubQuestions) else ()
+        refused += items.refused if isinstance(items, UsableRows) else ()
     if not splits:
         raise failures[0]
     # A source without splits of its own, such as the hub, has the same questions in both.

@@ -10,17 +10,17 @@ import hashlib
 import inspect
 import os
 import random
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from socratic_env.errors import ConfigurationError, QuestionError, QuestionWarning, unknown
-from socratic_env.questions.files import REPORTED, Contents, Refused, collect
+from socratic_env.errors import ConfigurationError, QuestionError, unknown
+from socratic_env.questions.files import Contents, Refused, collect
 from socratic_env.questions.layouts import LETTERS
 from socratic_env.questions.problems import is_null
-from socratic_env.questions.question_set import QuestionList, RowError
+from socratic_env.questions.question_set import RowError
+from socratic_env.questions.usable import UsableRows, usable
 from socratic_env.types import Question, reply
 from socratic_env.verifiers import by_kind, verifier_from_spec
 
@@ -60,14 +60,6 @@ class Mapped:
     columns: Mapping[str, Any]
     constants: Mapping[str, Any]
     verifier: str | None = None
-
-
-class HubQuestions(QuestionList):
-    """The usable rows of a data set, and those that were refused."""
-
-    def __init__(self, questions: Sequence[Question], source: str, refused: Sequence[Refused]) -> None:
-        super().__init__(questions, source)
-        self.refused = tuple(refused)
 
 
 _REMEDY = "give the name of a data set and its config and split, or a local folder in the hub's layout"
@@ -117,9 +109,10 @@ def load_hub(
     mapped: Mapped,
     split: str,
     exclude: Collection[str],
-) -> HubQuestions:
-    """The questions of split `of` of a data set. Warns of rows that are left out; raises QuestionError if
-    all are."""
+    domain: str | None,
+) -> UsableRows:
+    """The questions of split `of` of a data set, for our `split`. Warns of rows that are left out; raises
+    QuestionError if all are."""
     if mapped.verifier is not None:
         verifier_from_spec(mapped.verifier)  # an unknown one is refused before all rows are read
     rows = fetch(f"{path}, split {of}", path, config, of, revision)
@@ -139,20 +132,7 @@ def load_hub(
             if not passes
         ]
         questions = [question for question, passes in zip(questions, sound, strict=True) if passes]
-    if refused and not questions:
-        told = "\n".join(f"{row.place}: {row.problems[0]}" for row in refused[:REPORTED])
-        raise QuestionError(
-            f"none of the {len(refused)} rows of {path!r} (split {of!r}) can be used:\n{told}"
-        )
-    if refused:
-        warnings.warn(
-            f"{path}, split {of!r}: {len(refused)} of {len(refused) + len(questions)} rows are left "
-            f"out, such as "
-            f"{refused[0].place}: {refused[0].problems[0]}; `socratic audit` lists them all",
-            QuestionWarning,
-            stacklevel=2,
-        )
-    return HubQuestions(questions, f"{path} (split {of})", refused)
+    return usable(f"{path} (split {of})", Contents(questions, refused), domain)
 
 
 def _passes(question: Question) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from socratic_env.errors import ConfigurationError, QuestionError, unknown
-from socratic_env.questions.hub import CONSTANTS, PARTS, HubQuestions, Mapped, load_hub
+from socratic_env.questions.hub import CONSTANTS, PARTS, Mapped, load_hub
 from socratic_env.questions.hub_presets import PRESETS
+from socratic_env.questions.usable import UsableRows
 
 _SPLITS = {"train": "train", "test": "test"}
 
@@ -24,7 +25,7 @@ def hub(
     verifier: str | None = None,
     hub_domain: Any = None,
     **given: Any,
-) -> HubQuestions:
+) -> UsableRows:
     """The rows of a data set ("hub:openai/gsm8k"), or of a preset ("gsm8k"; path= of a local copy, preset=).
 
     Columns: question, options, answer, id, subtask, level, solution, context (before the question), without
@@ -59,14 +60,7 @@ def hub(
         verifier or known.get("verifier"),
     )
     of = _split_of(hub_split if hub_split is not None else known.get("split", _SPLITS), split, place)
-    made = load_hub(place, config, of, revision, mapped, split, exclude)
-    if domain is None:
-        return made
-    return HubQuestions(
-        [question for question in (made[i] for i in range(len(made))) if question.domain == domain],
-        f"{place} (split {of}, domain {domain})",
-        made.refused,
-    )
+    return load_hub(place, config, of, revision, mapped, split, exclude, domain)
 
 
 def _split_of(splits: str | Mapping[str, str], split: str, place: str) -> str:
