@@ -147,7 +147,8 @@ def read(
     """The questions of a split, and the tasks that are none. `divided`: the taskset's own splits are used,
     so that all tasks are of this one."""
     told = json.dumps(config, sort_keys=True)
-    contents, first = Contents(), {}
+    contents = Contents()
+    first: dict[str, int] = {}  # where each prompt stands first, so that the splits share none
     for index, task in enumerate(tasks_of(package, told, size)):
         question_id = f"{package}/{split}/{task.data.id or index}"
         try:
@@ -189,8 +190,8 @@ def _prompt(data: Any) -> tuple[str, str]:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = [getattr(part, "text", None) for part in content]
-    if not all(isinstance(part, str) for part in parts):
+    parts = [part.text for part in content if isinstance(getattr(part, "text", None), str)]
+    if len(parts) < len(content):
         raise RowError("its prompt holds more than text")
     return "\n".join(parts)
 
