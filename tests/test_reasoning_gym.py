@@ -1,6 +1,7 @@
 """Questions of reasoning-gym, on the real package."""
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -199,6 +200,38 @@ def test_the_process_says_what_it_cannot_do():
     assert scorer_child.answered({**score, "do": "hold", "answer": ""}) == {}
     assert "leg_counting" in scorer_child.answered({"do": "names"})["names"]
     assert "refused" in scorer_child.answered({"do": "item", "spec": "{}", "index": 0})
+    for settings, level, told in (
+        ({"max_terms": 5}, 1, None),
+        ({}, {"num_terms": 1}, None),
+        ({"terms": 5}, None, "has no setting 'terms'"),
+        ({}, 99, "goes from 0 to"),
+        ({}, {"terms": 1}, "has no 'terms'"),
+        ({}, {"num_terms": 99}, "is 99; give 0 to"),
+    ):
+        part = {"dataset": "chain_sum", "settings": settings, "level": level}
+        single = json.dumps({**json.loads(made), **part})
+        several = json.dumps({**json.loads(made), "dataset": None, "datasets": [part | {"weight": 1}]})
+        for spec_of in (single, several):
+            found = scorer_child.answered({"do": "item", "spec": spec_of, "index": 1})
+            assert told in found["refused"] if told else found["dataset"] == "chain_sum"
+
+
+def test_while_it_scores_the_process_does_nothing_but_compute(tmp_path, monkeypatch):
+    def refused(event, *given):
+        try:
+            scorer_child._watch(event, given)
+        except PermissionError:
+            return True
+        return False
+
+    path = str(tmp_path / "file")
+    assert not refused("subprocess.Popen", "x")  # it does not score
+    monkeypatch.setattr(scorer_child, "_scoring", True)
+    assert refused("subprocess.Popen", "x")
+    assert refused("socket.connect", None, "x")
+    assert refused("open", path, "w", os.O_WRONLY | os.O_CREAT)
+    assert not refused("open", path, "r", os.O_RDONLY)
+    assert not refused("import", "sympy")
 
 
 def test_environments_and_teachers_take_it():

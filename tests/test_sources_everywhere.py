@@ -6,7 +6,6 @@ import json
 import gymnasium as gym
 import pytest
 from support.misbehaving_server import GUIDANCE, MisbehavingServer
-from support.short_runs import finished_run, run
 from test_hub import SUMS, folder
 from test_tasksets import PACKAGE
 
@@ -87,6 +86,8 @@ def test_commands_take_it(source, specs, server, capsys, monkeypatch, tmp_path):
 @SOURCES
 @pytest.mark.slow
 def test_training_takes_it(source, specs, tiny_student, tmp_path):
+    from support.short_runs import finished_run, run
+
     options = [
         "--steps",
         "1",

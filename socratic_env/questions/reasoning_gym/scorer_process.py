@@ -32,9 +32,12 @@ class Worker:
     """A process that answers one request at a time. Safe for threads; a forked child gets its own."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: a forked child has no process of its own, and its parent's lock may be held."""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
         self._held = b""
 
     def ask(self, request: dict[str, Any], seconds: float, score_seconds: float = 0.0) -> dict[str, Any]:
@@ -66,8 +69,6 @@ class Worker:
             self._end()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._owner != os.getpid():
-            self._process, self._owner, self._held = None, os.getpid(), b""  # that of a forked child's parent
         if self._process is None or self._process.poll() is not None:
             if find_spec("reasoning_gym") is None:
                 raise QuestionError(
@@ -104,10 +105,10 @@ class Worker:
 
     def _line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         assert process.stdout is not None
-        end = time.monotonic() + seconds
+        end, poll = time.monotonic() + seconds, select.poll()  # `select` knows no numbers above 1023
+        poll.register(process.stdout, select.POLLIN)
         while b"\n" not in self._held:
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
+            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
                 self._end()
                 raise WorkerStopped(f"it took longer than {seconds:g} s")
             part = os.read(process.stdout.fileno(), 1 << 16)
@@ -119,7 +120,7 @@ class Worker:
 
     def _end(self) -> None:
         process, self._process, self._held = self._process, None, b""
-        if process is None or self._owner != os.getpid():
+        if process is None:
             return
         process.kill()
         process.wait()
@@ -133,3 +134,4 @@ class Worker:
 
 WORKER = Worker()
 atexit.register(WORKER.close)
+os.register_at_fork(after_in_child=WORKER.renew)
