@@ -174,6 +174,17 @@ def test_an_answer_can_neither_hang_nor_end_the_run(monkeypatch, tmp_path):
     assert judged(inserted, inserted.answer).correct
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_the_process_is_given_no_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "key-4711")
+    process = scorer_process.Worker()
+    process.ask({"do": "names"}, 60)
+    told = Path(f"/proc/{process._process.pid}/environ").read_text()
+    process.close()
+    assert "PYTHONPATH" in told
+    assert "key-4711" not in told
+
+
 def test_threads_share_the_process():
     questions = load_questions(LEGS)
     rows = [questions[i] for i in range(40)]

@@ -13,6 +13,7 @@ import socratic_env  # noqa: F401 - registers the ids
 from envs_registry import SINGLE
 from socratic_env.errors import ConfigurationError, check_count
 from socratic_env.plugins import spec_of
+from socratic_env.viewpoints import viewpoints_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Serve:
     """Domain of the questions; none given: that of the id."""
     split: str | None = None
     """"train" or "test"; none given: train."""
+    viewpoints: str | None = None
+    """Knowledge shown before each question that it fits: the path of a knowledge base, or a JSON list."""
     exclude: str | None = None
     """JSON file of `socratic audit --out` with questions to leave out."""
     teacher: str | None = None
@@ -95,4 +98,6 @@ def _arguments(options: Serve) -> dict[str, Any]:
     for name in ("questions", "teacher"):
         if name in chosen:
             chosen[name] = spec_of(chosen[name], f"--{name}")
+    if options.viewpoints is not None:
+        chosen["viewpoints"] = viewpoints_of(options.viewpoints, "--viewpoints")
     return {**spec.kwargs, **chosen}

@@ -204,7 +204,14 @@ def test_named_episodes_are_bounded_and_left_ones_count():
 
 
 def test_arguments_of_the_command():
-    from socratic_env.cli.serve import main
+    from socratic_env.cli.serve import Serve, _arguments, main
+
+    given = _arguments(
+        Serve("SocraticConcepts-v0", teacher='{"kind": "retry"}', viewpoints='["Mind it."]', split="test")
+    )
+    told = SocraticOpenEnv(Served(given, 1)).reset(seed=0)
+    assert (given["questions"], given["teacher"]) == ("concepts", {"kind": "retry"})
+    assert ("/test/" in told.question_id, "Mind it." in told.dialogue) == (True, True)
 
     for arguments, message in (
         (["Nothing-v0"], "lists the ids"),

@@ -20,6 +20,8 @@ from typing import Any
 from socratic_env.errors import QuestionError
 
 _CHILD = Path(__file__).with_name("scorer_child.py")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+"""Variables that the process is given: no key of a teacher is among them."""
 START_SECONDS = 300.0
 """How long the package may take to be imported."""
 
@@ -83,7 +85,7 @@ class Worker:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt is for the run, which ends this process in order
                 env={
-                    **os.environ,
+                    **{name: os.environ[name] for name in _KEPT if name in os.environ},
                     "OPENBLAS_NUM_THREADS": "1",
                     "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                 },
