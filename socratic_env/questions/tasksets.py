@@ -92,9 +92,8 @@ class Rewarded:
     def __call__(self, question: Question, reply: str) -> Verdict:
         """Right from the threshold on. A reward function that fails gives no reward."""
         inside = answer_block(reply)
-        lines = reply.strip().splitlines()
-        said = inside.strip() if isinstance(inside, str) else (lines[-1].strip() if lines else "")
-        if not said:
+        said = inside.strip() if isinstance(inside, str) else None  # what a reward reads, only itself knows
+        if not reply.strip():
             return Verdict(False, None, "the reply is empty")
         if len(reply) > LONGEST_REPLY:
             return Verdict(False, None, f"the reply is longer than {LONGEST_REPLY} characters")
@@ -109,6 +108,7 @@ class Rewarded:
             return Verdict(False, said, f"its reward function failed ({type(cause).__name__})")
         earned = float(trace.reward)
         if earned >= self.threshold:
+            said = said or reply.strip().splitlines()[-1].strip()
             return Verdict(True, said, f"correct (reward {earned:.3g})")
         return Verdict(False, said, f"reward {earned:.3g}, and {self.threshold:g} is needed")
 
