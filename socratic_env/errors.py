@@ -104,6 +104,10 @@ class ViewpointLeakWarning(RuntimeWarning):
     """A viewpoint is not shown on a question whose answer it gives away; said once for each environment."""
 
 
+class QuestionWarning(RuntimeWarning):
+    """Rows of somebody else's data set cannot be used and are left out; said once for each load."""
+
+
 class TeacherDown(SocraticError):
     """Too large a share of a teacher's requests failed. Never kept as data: it stops the run."""
 

@@ -50,8 +50,9 @@ class Kinds:
             if get_close_matches(module, self.names, n=1) and not _there(module):
                 raise self.unknown(module)  # a typing error before the colon, not a module
             return attribute(self.called, kind)
-        if kind in self._files():
-            return self._part_of(import_module(f"{self.package}.{kind}_{self.what}"), kind)
+        file = kind.replace("-", "_")
+        if file in self._files():
+            return self._part_of(import_module(f"{self.package}.{file}_{self.what}"), file)
         found = self._entry_points().get(kind, [])
         if not found:
             raise self.unknown(kind)

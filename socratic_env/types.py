@@ -5,6 +5,7 @@ Ground truth never shows in a `repr`: the fields that hold it are left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypedDict
@@ -87,6 +88,7 @@ class Question:
     solution: worked, correct reasoning (None if the set has none).
     method: every step of the solution named, without a value: the hint "all_steps" ("" for none).
     mistakes: the misconception table (empty if the set has none).
+    verifier: what judges it in place of its kind's verifier: a name, "module:name", or the function itself.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Question:
     solution: str | None = field(default=None, repr=False)
     method: str = field(default="", repr=False)
     mistakes: tuple[Mistake, ...] = field(default=(), repr=False)
+    verifier: str | Callable[[Question, str], Verdict] | None = field(default=None, repr=False)
 
     @property
     def letters(self) -> tuple[str, ...]:

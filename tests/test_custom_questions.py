@@ -106,6 +106,24 @@ def test_the_examples_of_the_documentation_load(tmp_path: Path) -> None:
     assert [question.answer for question in load(path)] == ["19.62", "B"]
 
 
+def test_a_row_may_name_its_verifier(tmp_path: Path) -> None:
+    row = {"question": "Which is the largest animal?", "answer": "blue whale", "verifier": "text"}
+    worked = {"question": "2 + 3 + 4?", "answer": "5 9", "verifier": "last_number"}
+    (words, number) = load(write(tmp_path / "rows.jsonl", [row, worked]))
+    assert (words.kind, words.verifier, number.verifier) == (AnswerKind.TEXT, None, "last_number")
+    assert "one number" not in words.system
+    assert by_kind(words, reply("", " Blue  WHALE ")).correct
+    assert by_kind(number, reply("", "4 9")).correct
+    assert not by_kind(number, reply("", "5 8")).correct
+    mistake = {"answer": "Blue whale", "name": "same", "explain": "It is."}
+    for changes, says in (
+        ({"verifier": "module:judge"}, "which is none; use one of choice"),
+        ({"answer": " "}, "which is no text or empty"),
+        ({"mistakes": [mistake]}, "which is the right answer"),
+    ):
+        assert says in refused(tmp_path, BASE, {**row, **changes})
+
+
 def test_fields_that_are_not_in_the_schema_have_no_effect(tmp_path: Path) -> None:
     hostile = {
         "teacher": {"kind": "openai", "base_url": "http://evil.test"},

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("socratic_env", "agents", "envs_registry")
 FLOORS = (
-    ("types", "errors", "numbers", "plugins", "terminal"),
+    ("types", "errors", "loops", "numbers", "plugins", "terminal"),
     ("verifiers", "rewards"),
     ("dialogue",),
     ("protocols", "records", "leakage", "models", "viewpoints"),

@@ -10,7 +10,7 @@ RUNNER = Path(__file__).parent / "frameworks" / "run.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("framework", ["openrlhf", "verl"])
+@pytest.mark.parametrize("framework", ["openenv", "openrlhf", "verl"])
 def test_an_adapter_works_with_its_framework(framework: str) -> None:
     done = subprocess.run([sys.executable, RUNNER, framework], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

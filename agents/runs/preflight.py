@@ -84,6 +84,11 @@ def check_held_out(config: TrainConfig) -> None:
             f"questions {str(path)!r} is one file, and held-out accuracy would be measured on the questions "
             f"of the training; give a folder with train{path.suffix} and test{path.suffix}"
         )
+    if full.get("kind") == "hub" and isinstance(full.get("split"), str):
+        raise ConfigurationError(
+            f"questions split {full['split']!r} would serve both training and held-out accuracy; give two, "
+            'as in "split": {"train": "train[:90%]", "test": "train[90%:]"}'
+        )
     load_questions(full, config.domain, "test")
 
 

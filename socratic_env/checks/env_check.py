@@ -77,12 +77,12 @@ def _check(probe: EnvProbe, max_attempts: int | None, env_id: str | None) -> Non
     if env_id is not None:
         check_needs_reset(probe)
     check_gymnasium(probe)
-    attempts = _check_lost(probe, max_attempts)
-    _check_solved(probe, attempts)
-    _check_odd(probe)
-    _check_questions(probe)
+    attempts = check_lost(probe, max_attempts)
+    check_solved(probe, attempts)
+    check_odd(probe)
+    check_reset(probe)
     check_secrecy(probe)
-    _check_deterministic(probe, attempts)
+    check_deterministic(probe, attempts)
     if env_id is not None:
         check_render(probe, env_id)
         check_spec(probe)
@@ -95,7 +95,7 @@ def _check_ended(probe: EnvProbe) -> None:
     probe.refuses_step(probe.env, probe.right(), "step after the end of an episode")
 
 
-def _check_lost(probe: EnvProbe, max_attempts: int | None) -> int:
+def check_lost(probe: EnvProbe, max_attempts: int | None) -> int:
     """Wrong answers up to the end; the number of attempts, K if the dialogue may grow so long."""
     probe.reset(seed=0)
     for attempt in count(1):
@@ -120,7 +120,7 @@ def _check_lost(probe: EnvProbe, max_attempts: int | None) -> int:
     raise AssertionError
 
 
-def _check_solved(probe: EnvProbe, attempts: int) -> None:
+def check_solved(probe: EnvProbe, attempts: int) -> None:
     """The right answer at every attempt that there is, up to the third."""
     for solved_at in range(1, min(attempts, 3) + 1):
         probe.reset(seed=1)
@@ -144,7 +144,8 @@ def _check_solved(probe: EnvProbe, attempts: int) -> None:
         _check_ended(probe)
 
 
-def _check_odd(probe: EnvProbe) -> None:
+def check_odd(probe: EnvProbe) -> None:
+    """Odd replies are wrong answers, and what is no text is an error."""
     for action in _ODD_REPLIES:
         probe.reset(seed=2)
         *_, info = probe.step(action)
@@ -164,7 +165,7 @@ def _check_odd(probe: EnvProbe) -> None:
     )
 
 
-def _check_questions(probe: EnvProbe) -> None:
+def check_reset(probe: EnvProbe) -> None:
     """Seeds choose questions, and so does the option."""
     first = probe.reset(seed=0)
     others = {probe.reset(seed=seed)[1]["question_id"] for seed in _SEEDS}
@@ -187,7 +188,9 @@ def _check_questions(probe: EnvProbe) -> None:
         probe.fail(f"reset(options={options}) is taken; raise an error that names what it knows")
 
 
-def _check_deterministic(probe: EnvProbe, attempts: int) -> None:
+def check_deterministic(probe: EnvProbe, attempts: int) -> None:
+    """Equal seeds and actions give equal episodes."""
+
     def episodes() -> list[Any]:
         seen: list[Any] = [probe.reset(seed=3)]
         for script in (attempts, 1, min(attempts, 2)):

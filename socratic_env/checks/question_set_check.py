@@ -56,7 +56,7 @@ def check_questions(
         check_question(question, verifier)
     _check_draws(probe, seed)
     if held_out is not None:
-        _check_disjoint(probe, _Probe(load_questions(held_out)), number)
+        check_disjoint(made, load_questions(held_out), number)
 
 
 class _Probe:
@@ -125,7 +125,10 @@ def _check_draws(probe: _Probe, seed: int) -> None:
         probe.made.find(question_id)
 
 
-def _check_disjoint(probe: _Probe, other: _Probe, number: int) -> None:
+def check_disjoint(questions: QuestionSet, held_out: QuestionSet, number: int = 200) -> None:
+    """Check that two sets share no question and no id; of one of more than 100 000, look at `number`."""
+    probe, other = _Probe(questions), _Probe(held_out)
+
     def asked(of: _Probe) -> list[Question]:
         size = len(of.made)
         return [question for _, question in _sample(of, size if size <= _MOST_COMPARED else number)]

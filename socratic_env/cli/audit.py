@@ -12,11 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from socratic_env.errors import ConfigurationError, unknown
+from socratic_env.errors import ConfigurationError, QuestionError, unknown
 from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions, source_spec
 from socratic_env.questions.audit.findings import EXACT, KINDS, NEAR, Report, audit
-from socratic_env.questions.files import Contents, scan_path
+from socratic_env.questions.files import Contents, Refused, scan_path
+from socratic_env.questions.usable import UsableRows
 from socratic_env.types import SPLITS, Question
 
 _PAPER = 170
@@ -77,13 +78,23 @@ def _contents(options: Audit) -> Contents:
         return scan_path(spec["path"])
     if options.limit < 1:
         raise ConfigurationError(f"--limit is {options.limit}; give at least 1")
-    splits = []
+    splits: list[list[Question]] = []
+    refused: list[Refused] = []
+    failures: list[QuestionError] = []
     for split in SPLITS:
-        items = load_questions(spec, None, split)
+        try:
+            items = load_questions(spec, None, split)
+        except QuestionError as error:  # a data set may have one split only
+            failures.append(error)
+            continue
         splits.append([items[i] for i in range(min(options.limit, len(items)))])
-    train, test = splits
+        refused += items.refused if isinstance(items, UsableRows) else ()
+    if not splits:
+        raise failures[0]
     # A source without splits of its own, such as the hub, has the same questions in both.
-    return Contents(train if [q.text for q in train] == [q.text for q in test] else train + test)
+    if len(splits) == 2 and [q.text for q in splits[0]] == [q.text for q in splits[1]]:
+        return Contents(splits[0], list({row.place: row for row in refused}.values()))
+    return Contents([question for part in splits for question in part], refused)
 
 
 def _token_counter(folder: str | None) -> Callable[[Question], int] | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from socratic_env.errors import ConfigurationError, unknown
 from socratic_env.plugins import Kinds, make, signature_of
 from socratic_env.questions.exclusion import Exclude, excluded_ids
+from socratic_env.questions.hub_presets import PRESETS
 from socratic_env.questions.question_set import QuestionList, QuestionSet
 from socratic_env.types import DOMAINS, SPLITS, Question
 
@@ -27,7 +28,8 @@ def load_questions(
 ) -> QuestionSet:
     """The questions named by a spec.
 
-    The kind of a source ("procedural", "sciknoweval", ...) or a part of it ("procedural:easy"),
+    The kind of a source ("procedural", "sciknoweval", ...) or a part of it ("procedural:easy"), a preset of
+    the hub ("gsm8k"),
     {"kind": ..., ...} with a source's options, "module:name" in place of a kind, a path to a file or folder,
     a QuestionSet, or a sequence of questions (used as they are). `exclude` leaves out rows by id: a list of
     ids, or the path of a JSON file that `socratic audit --out` wrote. Rows so left out may be damaged.
@@ -53,23 +55,29 @@ def source_spec(spec: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(spec, Path):
         return {"kind": "file", "path": spec}
     kind, colon, part = spec.partition(":")
-    if kind in KINDS.names:
+    if kind in KINDS.names or kind.replace("-", "_") in KINDS.names:
         return {"kind": kind, **({_first_option(kind): part} if colon else {})}
+    if spec in PRESETS:
+        return {"kind": "hub", "path": spec}
     if os.sep in spec or "/" in spec or os.path.exists(spec) or ("." in spec and not colon):
         return {"kind": "file", "path": spec}
     if colon:
         return {"kind": spec}
-    raise unknown("questions", spec, [*KINDS.names, "module:name", "a path"])
+    raise unknown("questions", spec, [*KINDS.names, *PRESETS, "module:name", "a path"])
 
 
 def _of_source(spec: Mapping[str, Any], given: Mapping[str, Any]) -> QuestionSet:
     options = dict(spec)
     kind = options.pop("kind", None)
-    for name in _GIVEN:
-        if name in options:
-            raise ConfigurationError(f"questions {kind!r} holds {name!r}; give {name}= beside questions=")
     source = KINDS.load(kind)
     parameters = signature_of("questions", kind, source).parameters
+    for name in _GIVEN:
+        if (
+            name in options and f"{kind}_{name}" in parameters
+        ):  # the source's own split, beside the environment's
+            options[f"{kind}_{name}"] = options.pop(name)
+        elif name in options:
+            raise ConfigurationError(f"questions {kind!r} holds {name!r}; give {name}= beside questions=")
     for name in ("domain", "split"):
         if name not in parameters:
             raise ConfigurationError(

@@ -7,6 +7,7 @@ in the schema are ignored, unless their name is close to one that is, or looks l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from socratic_env.numbers import close_enough, read_number
@@ -21,12 +22,13 @@ from socratic_env.questions.layouts import (
     refuse_unread,
 )
 from socratic_env.questions.problems import Problems, Row, present
-from socratic_env.questions.question_set import CLOSING, RowError, choice_system, numeric_system
+from socratic_env.questions.question_set import CLOSING, RowError, choice_system, numeric_system, text_system
 from socratic_env.types import AnswerKind, Mistake
+from socratic_env.verifiers import KINDS
 
 FIELDS = (
     "question", "answer", "id", "options", "domain", "subtask", "level", "unit", "abs_tol", "rel_tol",
-    "solution", "system", "mistakes",
+    "solution", "system", "mistakes", "verifier",
 )  # fmt: skip
 MISTAKE_FIELDS = ("answer", "name", "reasoning", "locate", "explain", "next_step")
 _IDS = ("id", "question_id")
@@ -39,13 +41,17 @@ def from_custom(row: Row) -> dict[str, Any]:
     read = {*FIELDS, *_IDS, asked, *answer_fields(row), *(layout.fields if layout else ())}
     problems.misspelt(row, read)
     refuse_unread(row, read, problems)
+    verifier = _verifier(row, problems)
     kind = AnswerKind.NUMERIC if layout is None else AnswerKind.CHOICE
+    if layout is None and verifier not in ("", kind.value):
+        kind = AnswerKind.TEXT
     made: dict[str, Any] = {
         "id": row_id(row, problems),
         "kind": kind,
         "statement": problems.text(row, asked, needed=True),
         "options": layout.options if layout else (),
         "closing": CLOSING,
+        "verifier": verifier if verifier not in ("", kind.value) else None,
         "domain": problems.text(row, "domain").lower(),
         "subtask": problems.text(row, "subtask"),
         "level": problems.text(row, "level"),
@@ -60,12 +66,27 @@ def from_custom(row: Row) -> dict[str, Any]:
                 problems.add(field, row[field], "but the question has options", "leave it out")
     options = len(made["options"])
     default = choice_system(options) if options > 1 else numeric_system(made["unit"])
+    default = text_system() if kind is AnswerKind.TEXT else default
     made["system"] = problems.text(row, "system", default=default)
     made["answer"] = _answer(row, layout, made, problems)
     made["mistakes"] = _mistakes(row.get("mistakes"), layout, made, problems)
     if problems.found:
         raise RowError(*problems.found)
     return made
+
+
+def _verifier(row: Row, problems: Problems) -> str:
+    """The name of the verifier that a row asks for, "" for its kind's; never a module of anyone's."""
+    named = problems.text(row, "verifier")
+    if named and named not in _verifiers():
+        problems.add("verifier", named, "which is none", f"use one of {', '.join(_verifiers())}")
+        return ""
+    return named
+
+
+@cache
+def _verifiers() -> tuple[str, ...]:
+    return tuple(KINDS.names)
 
 
 def row_id(row: Row, problems: Problems) -> str:
@@ -95,13 +116,23 @@ def _answer(row: Row, layout: Layout | None, made: Mapping[str, Any], problems: 
 def _one_answer(
     given: Any, field: str, layout: Layout | None, made: Mapping[str, Any], problems: Problems
 ) -> str:
-    """A letter of the options, or a number as text."""
+    """A letter of the options, a number as text, or words."""
     if layout is not None:
         return letter_of(given, layout, field, problems)
     if isinstance(given, int | float) and not isinstance(given, bool):
         given = repr(given)
+    if made["kind"] is AnswerKind.TEXT:
+        if not isinstance(given, str) or not given.split():
+            problems.add(field, given, "which is no text or empty", "put it in quotes")
+            return ""
+        return given.strip()
     if not isinstance(given, str) or read_number(given, made["unit"]) is None:
-        problems.add(field, given, "which is no number", "give a number, or 'options' for a choice")
+        problems.add(
+            field,
+            given,
+            "which is no number",
+            "give a number, or 'options' for a choice",
+        )
         return ""
     return given
 
@@ -149,6 +180,8 @@ def _same(answer: str, made: Mapping[str, Any]) -> bool:
     """Whether an answer would be judged right."""
     if made["kind"] is AnswerKind.CHOICE:
         return answer == made["answer"]
+    if made["kind"] is AnswerKind.TEXT:
+        return answer.casefold().split() == str(made["answer"]).casefold().split()
     value, truth = (read_number(text, made["unit"]) for text in (answer, made["answer"]))
     return (
         value is not None

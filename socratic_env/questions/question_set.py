@@ -44,6 +44,15 @@ def numeric_system(unit: str) -> str:
     )
 
 
+def text_system() -> str:
+    """The instruction before a question that is answered in words, or in a form that it asks for itself."""
+    return (
+        "Answer the question. Respond in the following "
+        "format:\n<reasoning>\n...\n</reasoning>\n<answer>\n...\n"
+        "</answer>\n\nFor the answer, only output what the question asks for."
+    )
+
+
 class QuestionSet(ABC):
     """Questions by index 0..len-1. Deterministic: the same index is the same question."""
 

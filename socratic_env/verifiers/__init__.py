@@ -6,6 +6,7 @@ A file `<kind>_verifier.py` here is the kind `<kind>`: it holds a function of th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TypeAlias
 
 from socratic_env.errors import ConfigurationError
@@ -29,8 +30,17 @@ _OF_KIND: Mapping[AnswerKind, Verifier] = {
 
 
 def by_kind(question: Question, reply: str) -> Verdict:
-    """Judge by the verifier of the question's own kind."""
-    return _OF_KIND[question.kind](question, reply)
+    """Judge by the question's own verifier, or else by that of its kind."""
+    own = question.verifier
+    if own is None:
+        return _OF_KIND[question.kind](question, reply)
+    return (_named(own) if isinstance(own, str) else own)(question, reply)
+
+
+@cache
+def _named(name: str) -> Verifier:
+    found: Verifier = KINDS.load(name)
+    return found
 
 
 def verifier_from_spec(spec: VerifierSpec) -> Verifier:

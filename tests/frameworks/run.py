@@ -20,7 +20,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-FRAMEWORKS = {"openrlhf": ("openrlhf==0.11.0", "openrlhf_agent.py"), "verl": ("verl==0.9.0", "verl_loop.py")}
+FRAMEWORKS = {
+    "openenv": ("openenv-core==0.3.0", "openenv_server.py"),
+    "openrlhf": ("openrlhf==0.11.0", "openrlhf_agent.py"),
+    "verl": ("verl==0.9.0", "verl_loop.py"),
+}
 TOOLS = ("hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3")
 
 

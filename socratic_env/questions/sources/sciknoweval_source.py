@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from socratic_env.errors import QuestionError
 from socratic_env.questions.files import Contents, check, collect
+from socratic_env.questions.hub import fetch
 from socratic_env.questions.question_set import QuestionList
 
 HUB_NAME, HUB_CONFIG, HUB_SPLIT = "hicai-zju/SciKnowEval", "v2", "test"
@@ -15,19 +15,7 @@ HUB_NAME, HUB_CONFIG, HUB_SPLIT = "hicai-zju/SciKnowEval", "v2", "test"
 def sciknoweval(domain: str | None, split: str, exclude: Collection[str] = frozenset()) -> QuestionList:
     """The v2 rows of the hub; they have no training split there, so all serve as `split`."""
     local = "questions=PATH with local parquet or jsonl files works without a network"
-    try:
-        import datasets
-    except ImportError:
-        raise QuestionError(
-            f"questions='sciknoweval' needs the package 'datasets': install socratic-env[hub]; {local}"
-        ) from None
-    try:
-        rows = datasets.load_dataset(HUB_NAME, HUB_CONFIG, split=HUB_SPLIT)
-    except Exception as error:  # whatever the hub's client raises, the remedy is the same
-        raise QuestionError(
-            f"questions='sciknoweval' could not be fetched from the hub ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); {local}"
-        ) from error
+    rows = fetch("sciknoweval", HUB_NAME, HUB_CONFIG, HUB_SPLIT, remedy=local)
     contents = Contents()
     collect(((f"row {i}", row) for i, row in enumerate(rows)), "", split, exclude, contents)
     check(HUB_NAME, contents)
