@@ -12,7 +12,15 @@ from urllib.parse import urlsplit
 import tyro
 
 from agents.advantages import BY_QUESTION, ESTIMATORS, OF_EPISODES, estimator_of
-from agents.options import VLLM, ChainStudent, Distillation, PolicyLoss, TinyStudent, WarmStart
+from agents.options import (
+    VLLM,
+    ChainStudent,
+    Distillation,
+    ModularStudent,
+    PolicyLoss,
+    TinyStudent,
+    WarmStart,
+)
 from agents.settings import check_ranges, flat, from_plain, group, setting
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat_template import template_arguments
@@ -66,9 +74,9 @@ class TrainConfig:
     """Advantage estimator by its name in agents/advantages.py, or module:function; None: the algorithm's own
     (sdpo has none)."""
     student: str = "tiny"
-    """"tiny": made and warm-started here; "chain": the same for the world of chains; "smollm2":
-    SmolLM2-135M-Instruct from its Python package, with a warm start; else a local folder in transformers'
-    format."""
+    """"tiny": made and warm-started here; "chain", "modular": the same for the questions of that name;
+    "smollm2": SmolLM2-135M-Instruct from its Python package, with a warm start; else a local folder in
+    transformers' format."""
     warm_questions: str | None = None
     """Questions of the warm start; None: the training questions, or "procedural" if those have no
     worked solutions."""
@@ -76,6 +84,8 @@ class TrainConfig:
     """The small student."""
     chain: ChainStudent = group(ChainStudent)
     """The warm start of the student "chain"."""
+    modular: ModularStudent = group(ModularStudent)
+    """The warm start of the student "modular"."""
     warm: WarmStart = group(WarmStart)
     """The warm start of the students "tiny" and "smollm2"; a folder's model starts as it is."""
     policy: Literal["auto", "vllm", "transformers", "server"] = setting("auto", resumable=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agents.config import TrainConfig
 from agents.learning import processes
 from agents.learning.learner import Learner
+from agents.policies.policy import Policy
 from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes, training_warnings, warnings
 from agents.runs.assembly import chat_of, load_student, make_policy, warm_student
@@ -28,11 +29,32 @@ from agents.runs.start import Start, prepare
 from agents.trainer import train
 from socratic_env.errors import SocraticError, TeacherDown
 from socratic_env.evaluation.html import shares
+from socratic_env.models.chat import Chat
 from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
+
+Steps = Callable[[TrainConfig, Environments, Policy, Chat, Learner, RunLog, int], Iterator[dict[str, float]]]
+"""(config, environments, policy, chat, learner, log, first) -> the metrics of each step from the first on."""
+
+
+def socratic_po(
+    config: TrainConfig,
+    environments: Environments,
+    policy: Policy,
+    chat: Chat,
+    learner: Learner,
+    log: RunLog,
+    first: int,
+) -> Iterator[dict[str, float]]:
+    """The steps of `agents.train`."""
+    return train(config, environments.train, policy, chat, learner, log, first)
 
 
 def work(
-    config: TrainConfig, before: TrainConfig | None, environments: Environments | None, console: Console
+    config: TrainConfig,
+    before: TrainConfig | None,
+    environments: Environments | None,
+    console: Console,
+    steps: Steps = socratic_po,
 ) -> int:
     """Run a training; 0: fine, 1: ran and failed, 2: it cannot begin.
 
@@ -49,7 +71,7 @@ def work(
         if start is None or environments is None:
             follow(config, device)
         else:
-            run(config, environments, start, device, console)
+            run(config, environments, start, device, console, steps)
     except (SocraticError, OSError) as error:
         return fail(console, error, 1)
     processes.stop()
@@ -69,7 +91,12 @@ def follow(config: TrainConfig, device: torch.device) -> None:
 
 
 def run(
-    config: TrainConfig, environments: Environments, start: Start, device: torch.device, console: Console
+    config: TrainConfig,
+    environments: Environments,
+    start: Start,
+    device: torch.device,
+    console: Console,
+    steps: Steps,
 ) -> None:
     """The whole job: student, evaluation, training, evaluation, report."""
     started = time.perf_counter()
@@ -105,7 +132,7 @@ def run(
                 show(progress.console, first, evaluator(first))
             write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
             bar = progress.add_task("training", total=config.steps, completed=first, status="")
-            for metrics in train(config, environments.train, policy, chat, learner, log, first):
+            for metrics in steps(config, environments, policy, chat, learner, log, first):
                 done += 1
                 status = (
                     f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "

@@ -69,6 +69,36 @@ class ChainStudent:
 
 
 @dataclass(frozen=True)
+class ModularStudent:
+    """Warm start of the student "modular" in two parts: schooling, and then its misconceptions."""
+
+    schooling_steps: int = setting(1000, at_least=0)
+    """Supervised steps in which every way to go on is equally likely, and viewpoints are followed."""
+    schooling_batch: int = setting(160, at_least=1)
+    """Workings in each of them."""
+    steps: int = setting(200, at_least=0)
+    """Supervised steps on a student's misconceptions."""
+    batch: int = setting(160, at_least=1)
+    """Workings in each of them."""
+    lr: float = setting(4e-3, at_least=0)
+    """Peak learning rate of schooling."""
+    misconception_lr: float = setting(2e-3, at_least=0)
+    """Peak learning rate of the second part."""
+    held: int = setting(3, at_least=0, at_most=7)
+    """Misconceptions that a student holds."""
+    hold: float = setting(0.9, at_least=0, at_most=1)
+    """How often it makes a mistake that it holds, where it can be made."""
+    right: float = setting(0.95, at_least=0, at_most=1)
+    """How often it goes on rightly otherwise."""
+    with_viewpoints: float = setting(0.75, at_least=0, at_most=1)
+    """Share of workings with viewpoints."""
+    relevant: float = setting(0.7, at_least=0, at_most=1)
+    """Share of those viewpoints that speak of a place of the question."""
+    comply: float = setting(0.95, at_least=0, at_most=1)
+    """How often what a relevant viewpoint says is done, in the second part; in the first: always."""
+
+
+@dataclass(frozen=True)
 class PolicyLoss:
     """Settings of the clipped policy loss (Table 5)."""
 

@@ -19,10 +19,9 @@ from agents.config import TrainConfig
 from agents.reports import charts
 from agents.reports.panels import draw_all
 from agents.reports.summary import by_part, changes, spent, training_warnings, warnings
-from agents.runs.presets import PRESETS
+from agents.runs.programs import Program, program_of
 from socratic_env.errors import SocraticError
 from socratic_env.records.run_folder import (
-    CONFIG,
     EPISODES,
     EVALUATIONS,
     METRICS,
@@ -44,7 +43,7 @@ def write_report(folder: Path) -> Path:
     Raises ConfigurationError if the folder is not that of a run.
     """
     check_run(folder)
-    config = TrainConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    program, config = program_of(folder)
     metrics, held_out = _read(folder / METRICS), _read(folder / EVALUATIONS)
     train, evaluations = ([m for m in metrics if m["kind"] == kind] for kind in ("train", "eval"))
     headings, parts = by_part(held_out)
@@ -60,7 +59,7 @@ def write_report(folder: Path) -> Path:
         name=folder.resolve().name,
         config=config,
         settings=config.as_json(),
-        changed=_changed(config),
+        changed=_changed(program, config),
         steps=train[-1]["step"] if train else 0,
         skipped=sum(bool(m["skipped"]) for m in train),
         accuracy=changes(held_out),
@@ -119,9 +118,9 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _changed(config: TrainConfig) -> dict[str, Any]:
+def _changed(program: Program, config: TrainConfig) -> dict[str, Any]:
     """The settings that differ from the preset's, such as {"warm.steps": 100}."""
-    usual, own = (c.settings() for c in (PRESETS.get(config.preset, TrainConfig()), config))
+    usual, own = (c.settings() for c in (program.presets.get(config.preset, program.config()), config))
     return {k: v for k, v in own.items() if k not in ("preset", "run_dir") and v != usual[k]}
 
 

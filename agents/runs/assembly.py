@@ -18,9 +18,10 @@ from agents.learning.learner import Learner
 from agents.policies.policy import Policy
 from agents.runs.checkpoint import save_model
 from agents.runs.preflight import sampler
-from agents.warm_start import chain_student
+from agents.warm_start import chain_student, modular_student
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
+from agents.warm_start.words import make_student
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat, ends_of
 from socratic_env.questions import QuestionSet
@@ -64,7 +65,10 @@ def new_student(config: TrainConfig, questions: QuestionSet) -> tuple[Any, Any]:
         return smollm2()
     if isinstance(questions, ChainQuestions) and config.student == "chain":
         words = chain_student.make_tokenizer(questions.world)
-        return chain_student.make_student(config.tiny, words), words
+        return make_student(config.tiny, words), words
+    if config.student == "modular":
+        words = modular_student.make_tokenizer()
+        return make_student(config.tiny, words), words
     tokenizer = make_tokenizer(sample_texts(questions, 4000, config.seed), config.tiny.vocabulary)
     return make_model(config.tiny, tokenizer, config.seed), tokenizer
 
@@ -78,17 +82,22 @@ def warm_student(
     config: TrainConfig, model: Any, tokenizer: Any, questions: QuestionSet, folder: Path, progress: Progress
 ) -> None:
     """Warm-start a new student and put it into a folder."""
-    chains = config.student == "chain"
-    total = config.chain.schooling_steps + config.chain.steps if chains else config.warm.steps
+    parts = {
+        "chain": config.chain.schooling_steps + config.chain.steps,
+        "modular": config.modular.schooling_steps + config.modular.steps,
+    }
+    total = parts.get(config.student, config.warm.steps)
     bar = progress.add_task("warm start", total=total, status="")
 
     def advance(step: int, loss: float) -> None:
         progress.update(bar, completed=step, status=f"loss {loss:.3f}")
 
-    if chains and isinstance(questions, ChainQuestions):
+    if isinstance(questions, ChainQuestions) and config.student == "chain":
         chain_student.warm_start(
             model, tokenizer, questions.world, config.chain, config.seed, cache_folder(), advance
         )
+    elif config.student == "modular":
+        modular_student.warm_start(model, tokenizer, config.modular, config.seed, cache_folder(), advance)
     elif config.warm.steps:
         warm_start(model, tokenizer, questions, config.warm, config.seed, advance)
     save_model(folder, model, tokenizer)

@@ -22,11 +22,14 @@ from socratic_env.errors import ConfigurationError
 from socratic_env.plugins import spec_of
 from socratic_env.questions import QuestionSet, load_questions, source_spec
 from socratic_env.questions.chains import ChainQuestions
+from socratic_env.questions.modular import ModularQuestions
 from socratic_env.records.run_folder import CONFIG
 from socratic_env.teachers import Teacher, from_spec
 
-MADE = ("tiny", "chain", "smollm2")
+MADE = ("tiny", "chain", "modular", "smollm2")
 """Students that are warm-started in the run's folder."""
+WORLDS = {"chain": ChainQuestions, "modular": ModularQuestions}
+"""Those that know the words of one world only, and its questions."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Environments:
     """The environments of a run, with one teacher for all of them."""
 
     train: SocraticVectorEnv
-    make: Callable[[str, int, int], SocraticVectorEnv]
-    """(split, questions, rollouts of each) -> their environment."""
+    make: Callable[..., SocraticVectorEnv]
+    """(split, questions, rollouts of each, **further arguments) -> their environment."""
 
 
 def open_environments(config: TrainConfig, before: TrainConfig | None, opened: ExitStack) -> Environments:
@@ -113,10 +116,12 @@ def sampler(config: TrainConfig) -> str:
 
 def warm_questions(config: TrainConfig, questions: QuestionSet, console: Console) -> QuestionSet:
     """Questions with worked solutions to warm-start on."""
-    if config.student == "chain":
-        if not isinstance(questions, ChainQuestions):
+    if config.student in WORLDS:
+        if not isinstance(questions, WORLDS[config.student]):
+            wanted = {"chain": "chains"}.get(config.student, config.student)
             raise ConfigurationError(
-                "student 'chain' knows the words of chains only; use --questions chains, or another student"
+                f"student {config.student!r} knows the words of {wanted} only; use --questions {wanted}, or "
+                "another student"
             )
         return questions
     if config.warm_questions is not None:
@@ -129,9 +134,10 @@ def warm_questions(config: TrainConfig, questions: QuestionSet, console: Console
 
 
 def make_env(
-    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int
+    config: TrainConfig, teacher: Teacher | None, split: str, questions: int, samples: int, **more: Any
 ) -> SocraticVectorEnv:
-    """The vector environment of a run, through its id; teacher None: the environment's own.
+    """The vector environment of a run, through its id; teacher None: the environment's own; more: further
+    arguments of it.
 
     Raises ConfigurationError for an environment of another kind, and for an id whose questions would be
     replaced.
@@ -145,7 +151,7 @@ def make_env(
             f"env {config.env!r} asks {own!r}, and questions is {config.questions!r}; use --questions None "
             f"for the environment's own, or --env {TrainConfig.env}"
         )
-    chosen: dict[str, Any] = {} if teacher is None else {"teacher": teacher}
+    chosen: dict[str, Any] = more if teacher is None else {**more, "teacher": teacher}
     try:
         made: Any = gym.make_vec(
             config.env,

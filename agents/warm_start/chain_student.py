@@ -7,9 +7,7 @@ takes a concept's steps for, right ones and misconceptions.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import chain
@@ -17,28 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from agents.learning.rows import Rows
-from agents.options import ChainStudent, TinyStudent
-from agents.warm_start import fit as fitting
+from agents.options import ChainStudent
 from agents.warm_start.fit import fit
-from agents.warm_start.tiny import make_model
+from agents.warm_start.schooling import schooled
+from agents.warm_start.words import END, STUDENT, USER, word_tokenizer
 from socratic_env.questions import chains
 from socratic_env.questions.chains import PLACES, World
 from socratic_env.questions.procedural.concepts import OPERATIONS
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
 
-USER, STUDENT, END, PAD, UNKNOWN = "<|user|>", "<|student|>", "<|end|>", "<|pad|>", "<|unknown|>"
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|student|>' if message['role'] == 'assistant' else '<|user|>' }}{{ message['content'] }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}<|student|>{% endif %}"
-)
 OPEN, CLOSE = "<answer>", "</answer>"
 LEAK = "The answer is:"
 HINTS = ("next_step", "all_steps", "locate", "paper", "answer", "retry")
@@ -76,16 +65,7 @@ def make_tokenizer(world: World) -> PreTrainedTokenizerFast:
         OPEN, CLOSE, *map(str, range(10)), *_OPERATIONS, *PLACES, "check", "not", "wrong", "value",
         *RETRY_PROMPT.split(), *LEAK.split(), *world.names,
     ]  # fmt: skip
-    special = [PAD, UNKNOWN, USER, STUDENT, END]
-    vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*special, *words]))}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens([AddedToken(word, normalized=False) for word in special])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, unk_token=UNKNOWN
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    return word_tokenizer(words)
 
 
 # -- dialogues -------------------------------------------------------------------------------
@@ -215,17 +195,6 @@ class Dialogues:
 Progress = Callable[[int, float], None]
 
 
-def make_student(shape: TinyStudent, tokenizer: Any) -> Any:
-    """The student before its warm start: the same weights for all worlds of a shape."""
-    model = make_model(shape, tokenizer, seed=0, heads=2, kv_heads=2)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():  # wider than usual: a small model then learns the operations in half the steps
-        for weight in model.parameters():
-            if weight.dim() == 2:
-                weight.normal_(0, 0.06, generator=generator)
-    return model
-
-
 def warm_start(
     model: Any,
     tokenizer: Any,
@@ -240,15 +209,14 @@ def warm_start(
     cache: folder of schooled weights, kept by content: the settings, the world's shape and this code.
     progress: called with (steps made of both parts, loss).
     """
-    place = None if cache is None else cache / f"schooling-{_key(model, world, student)}.safetensors"
-    if place is not None and place.is_file():
-        model.load_state_dict(load_file(place), strict=False)  # the tied head is stored once
-    else:
+
+    def school() -> None:
         dialogues = Dialogues(world, tokenizer, student, None, seed=0)
         steps = student.schooling_steps
         fit(model, lambda: dialogues.rows(student.schooling_batch), steps, student.lr, progress)
-        if place is not None:
-            _keep(model, place)
+
+    settings = [asdict(student), world.concepts, world.length]
+    schooled(model, settings, (sys.modules[__name__], chains), cache, school)
     known = Dialogues(world, tokenizer, student, beliefs(world, student), seed)
 
     def advance(step: int, loss: float) -> None:
@@ -256,24 +224,3 @@ def warm_start(
             progress(student.schooling_steps + step, loss)
 
     fit(model, lambda: known.rows(student.batch), student.steps, student.lr, advance)
-
-
-def _key(model: Any, world: World, student: ChainStudent) -> str:
-    code = [Path(str(module.__file__)).read_bytes() for module in (fitting, chains)]
-    settings = [
-        asdict(student),
-        world.concepts,
-        world.length,
-        model.config.to_json_string(),
-        torch.__version__,
-    ]
-    told = json.dumps(settings).encode()
-    return hashlib.sha256(b"".join([told, Path(__file__).read_bytes(), *code])).hexdigest()[:16]
-
-
-def _keep(model: Any, place: Path) -> None:
-    """Put the weights into a file, whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(f".{os.getpid()}.part")
-    save_file({name: weight.contiguous() for name, weight in model.named_parameters()}, part)
-    os.replace(part, place)

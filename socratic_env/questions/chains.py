@@ -22,13 +22,13 @@ import numpy as np
 from socratic_env.errors import ConfigurationError, QuestionError, check_count
 from socratic_env.questions.procedural.concepts import NAMES, OPERATIONS
 from socratic_env.questions.question_set import QuestionSet
+from socratic_env.questions.splits import held_out
 from socratic_env.types import AnswerKind, Mistake, Question
 
 PLACES = ("first", "then", "third", "last")
 """What each step of a chain is called."""
 LONGEST = len(PLACES)
 _ID = re.compile(r"chains/(?P<split>train|test)/(?P<name>[^/]+)/(?P<digits>[0-9]+)")
-_TEST_SHARE = 10  # one (concept, digits) in so many belongs to the test split
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,7 @@ class ChainQuestions(QuestionSet):
         self._split = split
         self._each = 10 ** (self.world.length + 1)
         every = np.arange(self.world.concepts * self._each, dtype=np.uint64)
-        held_out = _scattered(every) % np.uint64(_TEST_SHARE) == 0
-        self._chosen = np.flatnonzero(held_out == (split == "test"))
+        self._chosen = np.flatnonzero(held_out(every) == (split == "test"))
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -193,12 +192,3 @@ def _mistake(rule: Sequence[str], place: int, worked: Sequence[str], sign: str, 
         next_step=f"{where} {rule[place]}",
         sign=sign,
     )
-
-
-def _scattered(numbers: np.ndarray) -> np.ndarray:
-    """The numbers of splitmix64 at these places: the same on every machine."""
-    mixed = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    scattered: np.ndarray = mixed ^ (mixed >> np.uint64(31))
-    return scattered

@@ -15,6 +15,7 @@ from socratic_env.questions.procedural.expressions import (
     places,
     put,
     ready,
+    reduced,
     value,
 )
 from socratic_env.questions.procedural.misconceptions import MISTAKES
@@ -27,16 +28,6 @@ def check_modulus(modulus: int | None) -> None:
     """Raise ConfigurationError for a modulus that is none."""
     if modulus is not None and (isinstance(modulus, bool) or not isinstance(modulus, int) or modulus < 2):
         raise ConfigurationError(f"modulus is {modulus!r}; give a whole number of at least 2, or None")
-
-
-def reduced(node: Node, modulus: int | None) -> Node:
-    """The tree with every number from 0 to modulus - 1; as it is without a modulus."""
-    if modulus is None:
-        return node
-    if isinstance(node, Operation):
-        return Operation(node.op, reduced(node.left, modulus), reduced(node.right, modulus))
-    assert isinstance(node, int)
-    return node % modulus
 
 
 def worth(node: Node, modulus: int | None) -> int:

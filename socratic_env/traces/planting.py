@@ -18,9 +18,10 @@ from socratic_env.questions.procedural.expressions import (
     next_operation,
     parse,
     put,
+    reduced,
     write,
 )
-from socratic_env.traces.derivations import check_modulus, reduced, rewritings
+from socratic_env.traces.derivations import check_modulus, rewritings
 from socratic_env.traces.expression_reader import expression_in
 from socratic_env.traces.judging import SLIP
 

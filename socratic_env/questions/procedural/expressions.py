@@ -125,7 +125,7 @@ def brackets(node: Node, path: str = "") -> Iterator[str]:
         yield from brackets(node.right, f"{path}r")
 
 
-def _bracketed(tree: Node, path: str) -> bool:
+def bracketed(tree: Node, path: str) -> bool:
     """Whether the operation at a path stands in brackets."""
     node = tree
     for turn in path:
@@ -144,7 +144,7 @@ def ready(node: Node) -> list[tuple[str, Operation]]:
 
 def next_operation(node: Node) -> tuple[str, Operation]:
     """The operation to do next: in brackets first, products before sums, from the left."""
-    return min(ready(node), key=lambda entry: (not _bracketed(node, entry[0]), entry[1].op != "*"))
+    return min(ready(node), key=lambda entry: (not bracketed(node, entry[0]), entry[1].op != "*"))
 
 
 def done(node: Node) -> Node:
@@ -160,7 +160,7 @@ def in_words(node: Node) -> list[tuple[str, str, str]]:
     found = []
     while isinstance(node, Operation):
         path, operation = next_operation(node)
-        place = " in the brackets" if _bracketed(node, path) else ""
+        place = " in the brackets" if bracketed(node, path) else ""
         found.append((path, _WORDS[operation.op] + place, operation.op))
         node = done(node)
     texts = [text for _, text, _ in found]
@@ -174,3 +174,13 @@ def in_words(node: Node) -> list[tuple[str, str, str]]:
 
 def _ordinal(number: int) -> str:
     return f"{_ORDINALS[number]} " if number < len(_ORDINALS) else f"{number + 1}th "
+
+
+def reduced(node: Node, modulus: int | None) -> Node:
+    """The tree with every number from 0 to modulus - 1; as it is without a modulus."""
+    if modulus is None:
+        return node
+    if isinstance(node, Operation):
+        return Operation(node.op, reduced(node.left, modulus), reduced(node.right, modulus))
+    assert isinstance(node, int)
+    return node % modulus

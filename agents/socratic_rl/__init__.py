@@ -1,0 +1,1 @@
+"""Socratic-RL (the second paper) on the reference agent: viewpoints, utility, distillation."""
