@@ -10,7 +10,7 @@ CPU_ONLY := $(if $(filter cpu,$(EXTRA)),triton; sys_platform == 'never')
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types study study-full bench clean
+.PHONY: help setup demo demo-socratic-rl test test-slow lint types study study-full bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 13
@@ -31,6 +31,10 @@ demo: setup ## train a small student with SocraticPO on the CPU and write a repo
 	$(BIN)/python -m agents.train --preset chains --questions chains:104 --seed 104 --run-dir $(DEMO)
 	$(BIN)/python -m benchmarks.study.beside $(DEMO)
 
+demo-socratic-rl: setup ## viewpoints that are proposed, measured, shown and distilled (minutes)
+	$(BIN)/python -m agents.socratic_rl --run-dir $(DEMO)
+	$(BIN)/socratic viewpoints $(DEMO)/viewpoints.jsonl
+
 # By file: what the tests of a file share is made once. More workers want about 4 GB each.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
@@ -48,9 +52,11 @@ lint: setup ## check style and formatting
 types: setup ## check types
 	$(BIN)/mypy
 
-study: setup ## the learning study's main table and page (two hours; goes on where it was)
+study: setup ## the studies' main tables and pages (three hours; they go on where they were)
 	$(BIN)/python -m benchmarks.study.run
 	$(BIN)/python -m benchmarks.study.page
+	$(BIN)/python -m benchmarks.socratic_rl.run
+	$(BIN)/python -m benchmarks.socratic_rl.page
 
 study-full: setup ## all arms of the learning study, and the choice of learning rates (hours)
 	$(BIN)/python -m benchmarks.study.run --rates

@@ -15,10 +15,10 @@ from agents.warm_start.chain_student import (
     HINTS,
     Dialogues,
     beliefs,
-    make_student,
     make_tokenizer,
     warm_start,
 )
+from agents.warm_start.word_student import make_student
 from socratic_env import dialogue as rules_of
 from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import run

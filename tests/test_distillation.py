@@ -10,10 +10,10 @@ import torch
 
 from agents.learning.rows import Rows, Scorer, log_probabilities
 from agents.options import TinyStudent
-from agents.socratic_rl.config import ViewpointDistillation
 from agents.socratic_rl.distillation import NothingToLearn, Worked, distil
+from agents.socratic_rl.program import ViewpointDistillation
 from agents.warm_start.modular_student import make_tokenizer, principle
-from agents.warm_start.words import END, make_student
+from agents.warm_start.word_student import END, make_student
 from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.models.chat import Chat
 from socratic_env.questions.modular import MISCONCEPTIONS, ModularQuestions

@@ -21,7 +21,7 @@ from agents.runs.preflight import sampler
 from agents.warm_start import chain_student, modular_student
 from agents.warm_start.pretrained import smollm2
 from agents.warm_start.tiny import make_model, make_tokenizer, sample_texts, warm_start
-from agents.warm_start.words import make_student
+from agents.warm_start.word_student import make_student
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat, ends_of
 from socratic_env.questions import QuestionSet

@@ -27,7 +27,7 @@ class Program:
 
 
 TRAIN = Program("python -m agents.train", TrainConfig, PRESETS, "agents.job:socratic_po")
-_OTHERS = ("agents.socratic_rl.config:PROGRAM",)
+_OTHERS = ("agents.socratic_rl.program:PROGRAM",)
 
 
 def program_of(folder: Path) -> tuple[Program, TrainConfig]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from agents.socratic_rl.config import PROGRAM
+from agents.socratic_rl.program import PROGRAM
 from agents.train import main
 
 if __name__ == "__main__":

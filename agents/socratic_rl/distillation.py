@@ -22,7 +22,7 @@ from agents.learning.rows import Rows, Scorer, log_probabilities
 from agents.learning.samples import RolloutBatch, Sampling
 from agents.learning.sdpo import shortened, shortlist
 from agents.policies.policy import Policy
-from agents.socratic_rl.config import ViewpointDistillation
+from agents.socratic_rl.program import ViewpointDistillation
 from agents.warm_start.fit import descend, likelihood
 from socratic_env.dialogue import Rules, answer, messages, open_dialogue
 from socratic_env.errors import SocraticError

@@ -16,8 +16,8 @@ from agents.learning.samples import Sampling
 from agents.metrics import batch_metrics
 from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
-from agents.socratic_rl.config import SocraticRLConfig
 from agents.socratic_rl.distillation import NothingToLearn, Worked, distil, without_viewpoints, workings
+from agents.socratic_rl.program import SocraticRLConfig
 from agents.trainer import Log, batch_of_questions, learn
 from socratic_env.dialogue import Rules
 from socratic_env.envs.vector import SocraticVectorEnv

@@ -22,7 +22,7 @@ from agents.learning.rows import Rows
 from agents.options import ChainStudent
 from agents.warm_start.fit import fit
 from agents.warm_start.schooling import schooled
-from agents.warm_start.words import END, STUDENT, USER, word_tokenizer
+from agents.warm_start.word_student import END, STUDENT, USER, word_tokenizer
 from socratic_env.questions import chains
 from socratic_env.questions.chains import PLACES, World
 from socratic_env.questions.procedural.concepts import OPERATIONS

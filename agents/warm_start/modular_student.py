@@ -20,7 +20,7 @@ from agents.learning.rows import Rows
 from agents.options import ModularStudent
 from agents.warm_start.fit import fit
 from agents.warm_start.schooling import schooled
-from agents.warm_start.words import END, STUDENT, SYSTEM, USER, word_tokenizer
+from agents.warm_start.word_student import END, STUDENT, SYSTEM, USER, word_tokenizer
 from socratic_env.questions import modular
 from socratic_env.questions.modular import MISCONCEPTIONS, MODULUS, ModularQuestions, moves, spaced, told
 from socratic_env.viewpoints import KINDS

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agents.socratic_rl.config import PRESETS, SocraticRLConfig
-from agents.socratic_rl.config import ViewpointDistillation as Settings
+from agents.socratic_rl.program import PRESETS, SocraticRLConfig
+from agents.socratic_rl.program import ViewpointDistillation as Settings
 
 SEEDS = tuple(range(200, 208))
 STEPS = 30

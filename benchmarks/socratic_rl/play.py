@@ -18,10 +18,10 @@ from agents.learning.samples import RolloutBatch, Sampling
 from agents.policies.transformers_policy import TransformersPolicy
 from agents.rollout import rollout
 from agents.runs.assembly import load_student, new_student, warm_student
-from agents.socratic_rl.config import PRESETS, SocraticRLConfig
 from agents.socratic_rl.distillation import distil, without_viewpoints, workings
 from agents.socratic_rl.loop import socratic_rl
-from agents.socratic_rl.steps import measured
+from agents.socratic_rl.program import PRESETS, SocraticRLConfig
+from agents.socratic_rl.run_steps import measured
 from agents.warm_start.modular_student import misconceptions, principle
 from benchmarks.socratic_rl.arms import ARMS, METHODS, TARGETS, WORKINGS, Arm, Method
 from benchmarks.study.play import quiet

@@ -71,8 +71,10 @@ def tables(records: Records) -> list[tuple[str, Sequence[str], list[list[str]]]]
     return made
 
 
-def curves(records: Records, arms: Sequence[str], title: str, by_tokens: bool = False) -> str:
-    """Mean unassisted accuracy over steps or student tokens, as an SVG."""
+def curves(
+    records: Records, arms: Sequence[str], title: str, by_tokens: bool = False, unit: str = "steps"
+) -> str:
+    """Mean unassisted accuracy over steps (or what else the curves count) or student tokens, as an SVG."""
     height, top, bottom, right = 320, 16, 40, 190
     lines: list[tuple[str, np.ndarray, np.ndarray]] = []
     seeds: set[int] = set()
@@ -110,7 +112,7 @@ def curves(records: Records, arms: Sequence[str], title: str, by_tokens: bool = 
         ends.append(end)
         label = html.escape(f"{arm} {ys[-1]:.2f}")
         parts.append(f'<text x="{WIDTH - right + 8}" y="{end + 4:.1f}" fill="{colour}">{label}</text>')
-    axis = ("student tokens" if by_tokens else "steps") + f" (means over {max(seeds)} seeds)"
+    axis = ("student tokens" if by_tokens else unit) + f" (means over {max(seeds)} seeds)"
     parts.append(f'<text x="{(48 + WIDTH - right) / 2}" y="{height - 4}" text-anchor="middle">{axis}</text>')
     return figure(title, "".join(parts), height)
 

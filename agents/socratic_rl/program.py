@@ -102,4 +102,6 @@ PRESETS: Mapping[str, TrainConfig] = {
         eval_samples=1,
     ),
 }
-PROGRAM = Program("python -m agents.socratic_rl", SocraticRLConfig, PRESETS, "agents.socratic_rl.steps:steps")
+PROGRAM = Program(
+    "python -m agents.socratic_rl", SocraticRLConfig, PRESETS, "agents.socratic_rl.run_steps:steps"
+)

@@ -10,10 +10,10 @@ from agents.learning.samples import Sampling
 from agents.policies.policy import Policy
 from agents.runs.log import RunLog
 from agents.runs.preflight import Environments
-from agents.socratic_rl.config import SocraticRLConfig
 from agents.socratic_rl.events import Events, cut_base
 from agents.socratic_rl.loop import Measure, socratic_rl
 from agents.socratic_rl.policy_student import PolicyStudent
+from agents.socratic_rl.program import SocraticRLConfig
 from socratic_env.engine.background import run as wait_for
 from socratic_env.evaluation.probes import targeted_probes
 from socratic_env.evaluation.utilities import Measured, utilities
