@@ -14,14 +14,14 @@ from agents.learning.learner import Learner
 from agents.learning.samples import Completion
 from agents.options import TinyStudent
 from agents.socratic_rl.events import EVENTS, VIEWPOINTS
-from agents.socratic_rl.loop import PHASES, socratic_rl
+from agents.socratic_rl.loop import PHASES, check_reflection, socratic_rl
 from agents.socratic_rl.modular_reflector import ModularReflector
 from agents.socratic_rl.program import PRESETS, PROGRAM, SocraticRLConfig, ViewpointDistillation
 from agents.socratic_rl.run_steps import measured
 from agents.train import main
 from agents.warm_start.modular_student import make_tokenizer, principle
 from agents.warm_start.word_student import END, make_student
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, TeacherDown, TeacherError
 from socratic_env.models.chat import Chat
 from socratic_env.questions.modular import MISCONCEPTIONS, ModularQuestions
 from socratic_env.records.run_folder import METRICS, read_lines
@@ -230,3 +230,12 @@ def test_the_options_of_the_page_exist(capsys):
     shown = capsys.readouterr().out
     for option in set(re.findall(r"--[a-z][a-z.-]+", text)) - {"--resume", "--preset", "--help"}:
         assert option in shown, option
+
+
+def test_a_reflecting_teacher_that_is_down_stops_the_run():
+    down = Reflection(faults=(TeacherError("gone"), TeacherError("connection refused")))
+    with pytest.raises(TeacherDown, match=r"failed 2 requests.*connection refused.*--resume"):
+        check_reflection(down, 0.5)
+    check_reflection(down, 1.0)
+    check_reflection(down + Reflection((Viewpoint("a"), Viewpoint("b"))), 0.5)
+    check_reflection(Reflection(), 0.0)

@@ -274,6 +274,30 @@ _TEACHER = (
     )),
 )  # fmt: skip
 
+_VIEWPOINTS = (
+    Panel("Viewpoints", "count", (
+        Metric("viewpoints", "in the base", "Different viewpoints that were ever proposed."),
+        Metric("viewpoints_active", "active", "Viewpoints that the student is shown in the next batch."),
+    ), zeros=False),
+    Panel("Events of the knowledge base", "count", (
+        Metric("viewpoint_events", "all", "Lines of the knowledge base so far."),
+        Metric("reflection_faults", "faults",
+               "Requests to the reflecting teacher in this step that gave nothing usable."),
+    ), zeros=False),
+    Panel("Workings that were distilled", "count", (
+        Metric("distillation_workings", "workings", "Workings, or pairs of them, that a distillation used."),
+    ), zeros=False),
+    Panel("Loss at the end of a distillation", "nats", (
+        Metric("distillation_loss", "loss",
+               "The distillation's loss in its last step, for a token (dpo: a pair)."),
+    ), limits=FREE, zeros=False),
+    Panel("Divergence from the student with viewpoints", "nats per token", (
+        Metric("distillation_kl_before", "before",
+               "KL(old student with viewpoints, student without) before the distillation by KL."),
+        Metric("distillation_kl_after", "after", "The same after it."),
+    ), zeros=False),
+)  # fmt: skip
+
 SECTIONS: Mapping[str, Sequence[Panel]] = {
     "Accuracy": _ACCURACY,
     "Rewards and advantages": _REWARDS,
@@ -281,6 +305,7 @@ SECTIONS: Mapping[str, Sequence[Panel]] = {
     "Sampling": _SAMPLING,
     "Time, tokens and cost": _COST,
     "Teacher": _TEACHER,
+    "Viewpoints": _VIEWPOINTS,
 }
 """Section of the report -> its panels."""
 

@@ -21,9 +21,10 @@ from agents.socratic_rl.program import SocraticRLConfig
 from agents.trainer import Log, batch_of_questions, learn
 from socratic_env.dialogue import Rules
 from socratic_env.envs.vector import SocraticVectorEnv
+from socratic_env.errors import TeacherDown
 from socratic_env.evaluation.utilities import Measured, accepted
 from socratic_env.models.chat import Chat
-from socratic_env.reflection import Reflector
+from socratic_env.reflection import Reflection, Reflector
 from socratic_env.traces import traces_of
 from socratic_env.viewpoints import KnowledgeBase, Viewpoint
 
@@ -77,11 +78,10 @@ def socratic_rl(
             reflection = teacher.reflect([t for e in batch.episodes for t in traces_of(e, step=step + 1)])
             proposed = [base.propose(viewpoint) for viewpoint in reflection]
             faults = [str(fault) for fault in reflection.faults]
-            log.event(
-                step + 1,
-                "reflection",
-                {"proposed": [v.id for v in proposed], "unread": reflection.unread, "faults": faults},
-            )
+            what = {"proposed": [v.id for v in proposed], "unread": reflection.unread, "faults": faults}
+            log.event(step + 1, "reflection", what)
+            metrics["reflection_faults"] = float(len(faults))
+            check_reflection(reflection, config.max_teacher_faults)
 
             # Phase 3: what its viewpoints are worth decides which of them are active.
             taken = admit(base, proposed, measure, mixed_seed(config.seed, step, 3))
@@ -104,6 +104,17 @@ def socratic_rl(
         log.metrics("train", step + 1, metrics)
         log.episodes(step + 1, batch.episodes)
         yield metrics
+
+
+def check_reflection(reflection: Reflection, most: float) -> None:
+    """Raise TeacherDown if more than this share of what the reflecting teacher gave is faults."""
+    failed = len(reflection.faults)
+    if failed > most * (failed + len(reflection)):
+        raise TeacherDown(
+            f"the reflecting teacher failed {failed} requests of one batch and gave {len(reflection)} "
+            f"viewpoints, more than the share max_teacher_faults={most:g} (the last: {reflection.faults[-1]}); "
+            "see to it, then go on with --resume"
+        )
 
 
 def admit(base: KnowledgeBase, proposed: Sequence[Viewpoint], measure: Measure, seed: int) -> list[Viewpoint]:
