@@ -57,6 +57,7 @@ def write_report(folder: Path) -> Path:
     environment.filters |= {"number": charts.number, "duration": duration}
     page = environment.get_template("report.html.j2").render(
         name=folder.resolve().name,
+        program=program.name,
         config=config,
         settings=config.as_json(),
         changed=_changed(program, config),

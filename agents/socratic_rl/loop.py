@@ -112,8 +112,8 @@ def check_reflection(reflection: Reflection, most: float) -> None:
     if failed > most * (failed + len(reflection)):
         raise TeacherDown(
             f"the reflecting teacher failed {failed} requests of one batch and gave {len(reflection)} "
-            f"viewpoints, more than the share max_teacher_faults={most:g} (the last: {reflection.faults[-1]}); "
-            "see to it, then go on with --resume"
+            f"viewpoints, more than the share max_teacher_faults={most:g} (the last: "
+            f"{reflection.faults[-1]}); see to it, then go on with --resume"
         )
 
 
