@@ -116,6 +116,18 @@ def parse_protocol(name: str, text: str) -> TeachingProtocol:
     return TeachingProtocol(name=name, prompt=prompt, **settings)
 
 
+def protocol_text(protocol: TeachingProtocol) -> str:
+    """The text of a protocol's file; `parse_protocol` reads it again."""
+    settings = {
+        each.name: getattr(protocol, each.name)
+        for each in fields(TeachingProtocol)
+        if each.name not in ("name", "prompt")
+    }
+    settings["rule_hints"] = list(protocol.rule_hints)
+    head = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{head}---\n{protocol.prompt}\n"
+
+
 @cache
 def protocols() -> dict[str, TeachingProtocol]:
     """All protocols of the registry by name."""
