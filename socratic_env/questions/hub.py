@@ -136,7 +136,7 @@ def load_hub(
 
 
 def _passes(question: Question) -> bool:
-    verdict = by_kind(question, reply("", question.answer))
+    verdict = blocking(by_kind)(question, reply("", question.answer))
     if inspect.iscoroutine(verdict):  # a verifier that asks elsewhere is not asked about every row
         verdict.close()
         return True
