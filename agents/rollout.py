@@ -18,7 +18,7 @@ from agents.policies.policy import AsyncPolicy, Policy
 from socratic_env.engine.background import run
 from socratic_env.envs.batch import SocraticBatch
 from socratic_env.envs.vector import SocraticVectorEnv
-from socratic_env.errors import ConfigurationError, TeacherContextError, TeacherDown
+from socratic_env.errors import ConfigurationError, TeacherContextError, TeacherDown, VerifierError
 from socratic_env.models.chat import Chat
 from socratic_env.types import Episode
 
@@ -91,7 +91,8 @@ async def play_freely(
                 return
             completion = await policy.complete(prompt, sampling, mixed_seed(seed, attempt, row))
             _, _, terminated, truncated, info = await batch.step(row, chat.text(completion.ids))
-            made[row, attempt] = prompt, completion
+            if info["attempt"] == attempt:  # a reply that nobody could judge is no attempt
+                made[row, attempt] = prompt, completion
             if terminated or truncated:
                 return
             prompt = chat.extend(prompt, completion.ids, info["guidance"])
@@ -125,6 +126,9 @@ def play_in_lockstep(
             actions[row] = chat.text(completion.ids)
             made[row, attempt] = prompts[row], completion
         _, _, terminated, truncated, infos = env.step(actions)
+        for row in active:
+            if infos["attempt"][row] < attempt:  # nobody could judge it
+                del made[row, attempt]
         active = [row for row in active if not (terminated[row] or truncated[row])]
         for row in active:
             prompts[row] = chat.extend(prompts[row], made[row, attempt][1].ids, infos["guidance"][row])
@@ -132,7 +136,11 @@ def play_in_lockstep(
 
 
 def check_prompts_fit(batch: RolloutBatch, sampling: Sampling, max_model_len: int) -> None:
-    """Raise ConfigurationError if no prompt of the batch left room for a response."""
+    """Raise ConfigurationError if no prompt of the batch left room for a response, and VerifierError if no
+    response could be judged."""
+    fault = next((episode.fault for episode in batch.episodes if episode.fault is not None), None)
+    if not batch.samples and fault is not None:
+        raise VerifierError(f"no response of the batch could be judged: {fault}")
     if not batch.samples:
         raise ConfigurationError(
             f"none of {len(batch.episodes)} prompts fits into max_model_len={max_model_len} with "

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from socratic_env.errors import ActionError, StepError, TeacherContextError
+from socratic_env.errors import ActionError, ConfigurationError, StepError, TeacherContextError, VerifierError
 from socratic_env.types import Attempt, Guidance, Message, Question, StopReason, Verdict
 from socratic_env.verifiers import Verifier, by_kind
 
@@ -32,6 +32,7 @@ class Dialogue:
     """A dialogue so far.
 
     chars: the length of all its messages.
+    fault: why the verifier could not judge the reply that ended it, which is then no attempt.
     rollout: tells dialogues on one question in one batch apart, 0 for the first; no student and no
         prompt sees it.
     """
@@ -41,6 +42,7 @@ class Dialogue:
     stop: StopReason | None = None
     chars: int = 0
     rollout: int = 0
+    fault: VerifierError | None = None
 
     @property
     def awaits_guidance(self) -> bool:
@@ -60,7 +62,21 @@ def answer(dialogue: Dialogue, text: str, rules: Rules, finished: bool | None = 
     Raises:
         ActionError: the reply is no text.
         StepError: the dialogue is over, or waits for guidance.
+        ConfigurationError: the verifier is asynchronous; an Interaction awaits it.
     """
+    text, verdict = heard(dialogue, text)
+    if verdict is None:
+        found = rules.verifier(dialogue.question, text)
+        if not isinstance(found, Verdict):
+            raise ConfigurationError(
+                f"the verifier returned {found!r:.80}, no Verdict; let an Interaction await it"
+            )
+        verdict = found
+    return judged(dialogue, text, verdict, rules, finished)
+
+
+def heard(dialogue: Dialogue, text: str) -> tuple[str, Verdict | None]:
+    """A reply as it is kept, and the verdict on one that no verifier is to read. Raises as `answer`."""
     if not isinstance(text, str):
         raise ActionError(f"the action is {type(text).__name__} {text!r:.60}; a reply must be a str")
     if dialogue.stop is not None:
@@ -69,10 +85,12 @@ def answer(dialogue: Dialogue, text: str, rules: Rules, finished: bool | None = 
         raise StepError("the last attempt still waits for guidance; advise before the next answer")
     if len(text) > MAX_REPLY_CHARS:
         reason = f"the reply is longer than {MAX_REPLY_CHARS} characters"
-        text, verdict = _clean(text[:MAX_REPLY_CHARS]), Verdict(False, None, reason)
-    else:
-        text = _clean(text)
-        verdict = rules.verifier(dialogue.question, text)
+        return _clean(text[:MAX_REPLY_CHARS]), Verdict(False, None, reason)
+    return _clean(text), None
+
+
+def judged(dialogue: Dialogue, text: str, verdict: Verdict, rules: Rules, finished: bool | None) -> Dialogue:
+    """The dialogue after a reply that was heard, with its verdict."""
     attempts = (*dialogue.attempts, Attempt(text, verdict, finished=finished))
     chars = dialogue.chars + len(text)
     stop = None
@@ -83,6 +101,11 @@ def answer(dialogue: Dialogue, text: str, rules: Rules, finished: bool | None = 
     elif rules.max_context_chars is not None and chars > rules.max_context_chars:
         stop = StopReason.CONTEXT_LIMIT
     return replace(dialogue, attempts=attempts, stop=stop, chars=chars)
+
+
+def unjudged(dialogue: Dialogue, fault: VerifierError) -> Dialogue:
+    """The end of a dialogue whose last reply nobody could judge: that reply is no attempt."""
+    return replace(dialogue, stop=StopReason.VERIFIER_FAILED, fault=fault)
 
 
 def advise(dialogue: Dialogue, guidance: Guidance, rules: Rules) -> Dialogue:

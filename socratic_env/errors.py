@@ -96,6 +96,18 @@ class TeacherReplyError(TeacherError):
     """The teacher answered, but not with guidance (empty, refusal, malformed)."""
 
 
+class VerifierError(SocraticError):
+    """A verifier gave no verdict, through no fault of the reply. Kept on the episode, which stays open."""
+
+
+class VerifierUnusable(VerifierError):
+    """No verdict will come until a setting changes."""
+
+
+class VerifierFaultWarning(RuntimeWarning):
+    """A verifier gave no verdict; said once for each environment, at its first fault."""
+
+
 class TeacherFaultWarning(RuntimeWarning):
     """A teacher gave no guidance; said once for each environment, at its first fault."""
 

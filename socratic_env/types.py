@@ -5,12 +5,12 @@ Ground truth never shows in a `repr`: the fields that hold it are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypedDict
 
-from socratic_env.errors import TeacherError
+from socratic_env.errors import TeacherError, VerifierError
 
 DOMAINS = ("chemistry", "physics", "biology", "material")
 SPLITS = ("train", "test")
@@ -107,7 +107,9 @@ class Question:
     solution: str | None = field(default=None, repr=False)
     method: str = field(default="", repr=False)
     mistakes: tuple[Mistake, ...] = field(default=(), repr=False)
-    verifier: str | Callable[[Question, str], Verdict] | None = field(default=None, repr=False)
+    verifier: str | Callable[[Question, str], Verdict | Awaitable[Verdict]] | None = field(
+        default=None, repr=False
+    )
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -207,19 +209,21 @@ class StopReason(StrEnum):
     SOLVED = "solved"
     OUT_OF_ATTEMPTS = "out_of_attempts"
     TEACHER_FAILED = "teacher_failed"
+    VERIFIER_FAILED = "verifier_failed"
     CONTEXT_LIMIT = "context_limit"
 
     @property
     def truncated(self) -> bool:
         """Whether Gymnasium's `truncated` is set, rather than `terminated`."""
-        return self in (StopReason.TEACHER_FAILED, StopReason.CONTEXT_LIMIT)
+        return self not in (StopReason.SOLVED, StopReason.OUT_OF_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A finished dialogue with its rewards, one for each attempt."""
+    """A finished dialogue with its rewards, one for each attempt; `fault` as of Dialogue."""
 
     question: Question
     attempts: tuple[Attempt, ...]
     rewards: tuple[float, ...]
     stop: StopReason
+    fault: VerifierError | None = None

@@ -102,7 +102,11 @@ def test_the_verifier_of_the_rules_judges():
 
 def test_only_faults_and_limits_truncate():
     truncating = {reason for reason in StopReason if reason.truncated}
-    assert truncating == {StopReason.TEACHER_FAILED, StopReason.CONTEXT_LIMIT}
+    assert truncating == {
+        StopReason.TEACHER_FAILED,
+        StopReason.VERIFIER_FAILED,
+        StopReason.CONTEXT_LIMIT,
+    }
 
 
 # -- errors ------------------------------------------------------------------------------

@@ -462,6 +462,7 @@ def test_the_information_of_the_teacher():
         "guidance": LEAK,
         "leaks": ["letter"],
         "teacher_fault": None,
+        "verifier_fault": None,
         "stop_reason": None,
         "active_agent": STUDENT,
     }

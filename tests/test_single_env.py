@@ -45,7 +45,7 @@ pytestmark = pytest.mark.filterwarnings("error", "ignore::socratic_env.errors.Te
 ROOT = Path(__file__).parents[1]
 QUESTIONS = [choice_question(f"q{i}", answer="ABCD"[i % 4]) for i in range(16)]
 INFO_KEYS = {"messages", "question_id", "domain", "attempt", "correct", "answer", "verdict", "guidance"}
-INFO_KEYS |= {"teacher_fault", "stop_reason", "reward_bounds"}
+INFO_KEYS |= {"teacher_fault", "verifier_fault", "stop_reason", "reward_bounds"}
 
 
 def make(env_id="SocraticSciKnow-v0", **kwargs):
@@ -668,7 +668,7 @@ def test_hostile_actions_are_wrong_answers(action):
         (
             {"verifier": "letters"},
             "'letters'",
-            "choice, choice_strict, last_number, module:name, numeric, text",
+            "choice, choice_strict, last_number, math, module:name, numeric, text",
         ),
         ({"verifier": 7}, "7", "give a name, a function or None"),
         ({"max_attempts": 0}, "0", "give a whole number of at least 1"),

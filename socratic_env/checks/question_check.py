@@ -11,7 +11,7 @@ from socratic_env.errors import CheckError
 from socratic_env.leakage import detect
 from socratic_env.numbers import close_enough, numbers_in, plain, read_number
 from socratic_env.types import AnswerKind, Mistake, Question, reply
-from socratic_env.verifiers import Verifier
+from socratic_env.verifiers import SyncVerifier
 
 _SLACK = 1e-6
 """A solution may round the value that it comes to."""
@@ -22,7 +22,7 @@ def refuse(question: Question, what: str) -> NoReturn:
     raise CheckError(f"question {question.id!r}: {what}")
 
 
-def check_question(question: Question, verifier: Verifier) -> None:
+def check_question(question: Question, verifier: SyncVerifier) -> None:
     """Check the text, options, answer, solution and mistakes of one question. Raises CheckError."""
     if not question.statement.strip():
         refuse(question, "its statement is empty; say what is asked")
@@ -143,7 +143,7 @@ def _check_solution(question: Question) -> None:
         )
 
 
-def _check_mistake(question: Question, mistake: Mistake, verifier: Verifier) -> None:
+def _check_mistake(question: Question, mistake: Mistake, verifier: SyncVerifier) -> None:
     place = f"mistake {mistake.name!r}"
     if not mistake.name.strip():
         refuse(question, "a mistake has no name; say in a few words what goes wrong")

@@ -12,6 +12,7 @@ from socratic_env.errors import CheckError, QuestionError
 from socratic_env.questions import Questions, QuestionSet, load_questions
 from socratic_env.types import Question
 from socratic_env.verifiers import Verifier, by_kind
+from socratic_env.verifiers.verdicts import blocking
 
 _ABSENT = "no question has this id"
 _DRAWS = 32
@@ -53,7 +54,7 @@ def check_questions(
             )
         seen[question.id] = index
         _check_identity(probe, index, question)
-        check_question(question, verifier)
+        check_question(question, blocking(verifier))
     _check_draws(probe, seed)
     if held_out is not None:
         check_disjoint(made, load_questions(held_out), number)

@@ -24,6 +24,7 @@ INFO: Mapping[str, tuple[type, ...]] = {
     "verdict": (str, type(None)),
     "guidance": (str, type(None)),
     "teacher_fault": (str, type(None)),
+    "verifier_fault": (str, type(None)),
     "stop_reason": (str, type(None)),
     "reward_bounds": (tuple,),
 }

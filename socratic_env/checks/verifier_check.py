@@ -12,6 +12,7 @@ from socratic_env.checks.parts import Form, asked_about, wrong_answers
 from socratic_env.errors import CheckError
 from socratic_env.types import AnswerKind, Question, Verdict, reply
 from socratic_env.verifiers import Verifier, verifier_from_spec
+from socratic_env.verifiers.verdicts import blocking
 
 _CYRILLIC = str.maketrans("ABCEHKMOPTX", "\u0410\u0412\u0421\u0415\u041d\u041a\u041c\u041e\u0420\u0422\u0425")
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
@@ -26,7 +27,8 @@ def check_verifier(
     verifier: str | Verifier, questions: Sequence[Question] | None = None, *, form: Form = reply
 ) -> None:
     """Check that a verifier keeps its contract: right answers pass and wrong ones do not, nothing that a
-    student may write crashes it or is paid by mistake, and its time is linear in the reply.
+    student may write crashes it or is paid by mistake, and its time is linear in the reply. Of one that is
+    asynchronous only the time of this thread is seen, so that a slow worker or model passes.
 
     Args:
         verifier: a function (question, text) -> Verdict, or the name of a built-in one.
@@ -53,7 +55,7 @@ class _Probe:
     """A verifier, and judgements that are checked one by one."""
 
     def __init__(self, verifier: Verifier, form: Form) -> None:
-        self.verifier, self.form = verifier, form
+        self.verifier, self.form = blocking(verifier), form
         self.name = getattr(verifier, "__name__", type(verifier).__name__)
 
     def fail(self, what: str) -> NoReturn:

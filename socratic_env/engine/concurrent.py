@@ -44,7 +44,7 @@ class ConcurrentSession:
 
     async def step(self, dialogue: Dialogue, text: str) -> Dialogue:
         """One attempt: the reply verified, and guidance after a wrong one that was not the last."""
-        answered = self.interaction.answer(dialogue, text)
+        answered = await self.interaction.judge(dialogue, text)
         if not answered.awaits_guidance:
             return answered
         (advised,) = await self.interaction.advise([answered])
@@ -80,7 +80,7 @@ class ConcurrentSession:
 
         `solved_within_k`: 1 if attempt k or an earlier one was correct, so that its mean is the
         guided accuracy at k (k = 1: unassisted). `attempts`: attempts made. `truncated`: 1 if the
-        teacher failed or the context was full.
+        teacher or the verifier failed or the context was full.
         """
         made = len(dialogue.attempts)
         solved = made > 0 and dialogue.attempts[-1].verdict.correct

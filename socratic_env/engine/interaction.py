@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue, Rules
 from socratic_env.engine.arguments import EnvArguments
+from socratic_env.errors import VerifierError, VerifierFaultWarning
 from socratic_env.leakage import detect
 from socratic_env.protocols import protocol as protocol_of
 from socratic_env.rewards import schedule
 from socratic_env.teachers import TeacherRequest
 from socratic_env.teachers.retry_teacher import RETRY_PROMPT
-from socratic_env.types import Guidance, Question, Usage
+from socratic_env.types import Guidance, Question, Usage, Verdict
 from socratic_env.verifiers import verifier_from_spec
+from socratic_env.verifiers.verdicts import Begun, Outcome, begin, finish, finish_all
 from socratic_env.viewpoints import InContext
 
 SAFE_HINT = "Your answer is incorrect. Go through your reasoning line by line and find the first that fails."
@@ -39,14 +43,52 @@ class Interaction:
         self.on_teacher_failure = arguments.on_teacher_failure
         self.viewpoints = InContext(arguments.viewpoints)
         self.usage: dict[str, Usage] = {"teacher": Usage()}
+        self._warned_of_verifier = False
 
     def open(self, question: Question, rollout: int = 0) -> Dialogue:
         """A new dialogue on a question, with the viewpoints that apply to it."""
         return rules_of.open_dialogue(self.viewpoints.before(question), rollout)
 
     def answer(self, dialogue: Dialogue, text: str, finished: bool | None = None) -> Dialogue:
-        """The student's reply, verified; `finished` as of Attempt."""
-        return rules_of.answer(dialogue, text, self.rules, finished)
+        """The student's reply, verified; `finished` as of Attempt. A fault of the verifier ends the dialogue.
+
+        It waits for a verifier that is asynchronous: on an event loop await `judge` instead.
+        """
+        text, begun = self._begin(dialogue, text)
+        if not isinstance(begun, Verdict):
+            (begun,) = finish_all([begun])
+        return self._end(dialogue, text, begun, finished)
+
+    def answer_all(self, dialogues: Sequence[Dialogue], texts: Sequence[str]) -> list[Dialogue]:
+        """`answer` for several dialogues, all verified together."""
+        begun = [self._begin(*each) for each in zip(dialogues, texts, strict=True)]
+        outcomes = finish_all([each for _, each in begun])
+        return [
+            self._end(dialogue, text, outcome, None)
+            for dialogue, (text, _), outcome in zip(dialogues, begun, outcomes, strict=True)
+        ]
+
+    async def judge(self, dialogue: Dialogue, text: str, finished: bool | None = None) -> Dialogue:
+        """`answer` on an event loop."""
+        text, begun = self._begin(dialogue, text)
+        return self._end(dialogue, text, await finish(begun), finished)
+
+    def _begin(self, dialogue: Dialogue, text: str) -> tuple[str, Begun]:
+        text, verdict = rules_of.heard(dialogue, text)
+        return text, verdict or begin(self.rules.verifier, dialogue.question, text)
+
+    def _end(self, dialogue: Dialogue, text: str, outcome: Outcome, finished: bool | None) -> Dialogue:
+        if not isinstance(outcome, VerifierError):
+            return rules_of.judged(dialogue, text, outcome, self.rules, finished)
+        if not self._warned_of_verifier:
+            self._warned_of_verifier = True
+            warnings.warn(
+                f"the verifier gave no verdict: {outcome}; its episode ends, open. Later faults get no "
+                "warning; environments tell each in info['verifier_fault']",
+                VerifierFaultWarning,
+                stacklevel=1,
+            )
+        return rules_of.unjudged(dialogue, outcome)
 
     def request(self, dialogue: Dialogue, again: bool = False) -> TeacherRequest:
         """What a teacher is asked on a dialogue that awaits guidance; `again` after a leak."""

@@ -6,14 +6,14 @@ from typing import Any
 
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
+from socratic_env.errors import SocraticError
 from socratic_env.leakage import detect
-from socratic_env.types import Guidance, Question
+from socratic_env.types import Question
 
 
-def told_fault(question: Question, guidance: Guidance) -> str | None:
-    """A teacher's fault as `info` tells it, None for none: in full, or only its kind where a server's own
-    words in it might give the answer away."""
-    fault = guidance.fault or guidance.stands_for
+def told_fault(question: Question, fault: SocraticError | None) -> str | None:
+    """A teacher's or verifier's fault as `info` tells it, None for none: in full, or only its kind where a
+    server's own words in it might give the answer away."""
     if fault is None:
         return None
     kind, text = type(fault).__name__, str(fault)
@@ -36,7 +36,10 @@ def observe(dialogue: Dialogue, reward_bounds: tuple[float, float]) -> tuple[str
         "answer": last.verdict.answer if last is not None else None,
         "verdict": last.verdict.reason if last is not None else None,
         "guidance": guidance.text if guidance is not None and guidance.fault is None else None,
-        "teacher_fault": told_fault(dialogue.question, guidance) if guidance is not None else None,
+        "teacher_fault": told_fault(dialogue.question, guidance.fault or guidance.stands_for)
+        if guidance is not None
+        else None,
+        "verifier_fault": told_fault(dialogue.question, dialogue.fault),
         "stop_reason": dialogue.stop.value if dialogue.stop is not None else None,
         "reward_bounds": reward_bounds,
     }

@@ -72,6 +72,10 @@ class Session:
     def answer(self, text: str) -> None:
         """The student's reply: verified, recorded and priced."""
         dialogue = self.interaction.answer(self.dialogue, text)
+        if dialogue.fault is not None:
+            self._dialogue, self.reward_bounds = dialogue, (0.0, 0.0)
+            self._end_if_over()
+            return
         attempt, correct = len(dialogue.attempts), dialogue.attempts[-1].verdict.correct
         self.statistics.record(attempt, correct)
         self._dialogue = dialogue
@@ -110,7 +114,7 @@ class Session:
     def _end(self, dialogue: Dialogue) -> None:
         if self._tracker is None:
             self._rolling.end_episode()
-        elif not dialogue.attempts[-1].verdict.correct:
+        elif not dialogue.attempts or not dialogue.attempts[-1].verdict.correct:
             self._tracker.close(len(dialogue.attempts))
 
 

@@ -70,9 +70,26 @@ class SocraticBatch:
 
     def answer(self, row: int, text: str, finished: bool | None = None) -> None:
         """The first half of a step: the reply of a row, verified and counted; `finished` as of Attempt."""
-        dialogue = self.interaction.answer(self.dialogue(row), text, finished)
+        self._count(row, self.interaction.answer(self.dialogue(row), text, finished))
+
+    def answer_all(self, rows: Sequence[int], texts: Sequence[str]) -> None:
+        """`answer` for several rows, all verified together."""
+        answered = self.interaction.answer_all([self.dialogue(row) for row in rows], texts)
+        for row, dialogue in zip(rows, answered, strict=True):
+            self._count(row, dialogue)
+
+    async def judge(self, row: int, text: str, finished: bool | None = None) -> None:
+        """`answer` on an event loop, which it does not block."""
+        before = self.dialogue(row)
+        judged = await self.interaction.judge(before, text, finished)
+        if self._rows[row] is not before:
+            raise StepError(f"row {row} was answered twice at once; await the first answer before the next")
+        self._count(row, judged)
+
+    def _count(self, row: int, dialogue: Dialogue) -> None:
         self._rows[row] = dialogue
-        self.tracker.record(len(dialogue.attempts), dialogue.attempts[-1].verdict.correct)
+        if dialogue.fault is None:
+            self.tracker.record(len(dialogue.attempts), dialogue.attempts[-1].verdict.correct)
         self._close_if_cut(dialogue)
 
     async def advise(self, rows: Sequence[int]) -> None:
@@ -95,7 +112,7 @@ class SocraticBatch:
 
     async def step(self, row: int, text: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """One attempt of a row: (observation, provisional reward, terminated, truncated, info)."""
-        self.answer(row, text)
+        await self.judge(row, text)
         await self.advise([row])
         stop = self._rows[row].stop
         observation, info = self.observe(row)
@@ -119,7 +136,7 @@ class SocraticBatch:
     def episodes(self) -> list[Episode]:
         """All rows as finished episodes with their exact rewards."""
         return [
-            Episode(dialogue.question, dialogue.attempts, tuple(rewards), dialogue.stop)
+            Episode(dialogue.question, dialogue.attempts, tuple(rewards), dialogue.stop, dialogue.fault)
             for dialogue, rewards in zip(self._rows, self.settle(), strict=True)
             if dialogue.stop is not None
         ]

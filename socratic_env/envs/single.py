@@ -39,12 +39,13 @@ class SocraticEnv(OneDialogue, gym.Env[str, str]):
     keeps it, so seeding every episode makes late rewards 0.
 
     ## Episode End
-    Terminated when solved or after attempt K. Truncated when the teacher failed for good or the
-    dialogue grew past `max_context_chars`; see `info["stop_reason"]`.
+    Terminated when solved or after attempt K. Truncated when the teacher or the verifier failed for
+    good or the dialogue grew past `max_context_chars`; see `info["stop_reason"]`.
 
     ## Information
     `messages`, `question_id`, `domain`, `attempt` (attempts made), `correct`, `answer` (what was
     read), `verdict` (why), `guidance`, `teacher_fault` (why the teacher gave none, else None),
+    `verifier_fault` (why the last reply was not judged, else None),
     `stop_reason` (None while it goes on) and `reward_bounds`: (lo, hi) of the attempt just made, (0, 0)
     if wrong. Never the ground truth.
 
@@ -58,7 +59,7 @@ class SocraticEnv(OneDialogue, gym.Env[str, str]):
       or a Teacher.
     * `protocol`: what the teacher sees and is asked: a name, or the path of a file (.md).
     * `verifier`: None for the question's own kind, a name, or a function (question, text) ->
-      Verdict.
+      Verdict, which may be asynchronous.
     * `max_attempts`: K.
     * `reward`: "decay", "full" or "constant:g".
     * `tracker`: BatchStatistics shared by the environments of a batch.

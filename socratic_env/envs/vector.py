@@ -144,8 +144,7 @@ class SocraticVectorEnv(gym.vector.VectorEnv[tuple[str, ...], Sequence[str], np.
                     f"the action of row {row} is {type(actions[row]).__name__} "
                     f"{actions[row]!r:.60}; a reply must be a str"
                 )
-        for row in active:
-            batch.answer(row, actions[row])
+        batch.answer_all(active, [actions[row] for row in active])
         run(batch.advise(active), TEACHERS)
         rewards, terminated, truncated = (np.zeros(self.num_envs, dtype=t) for t in (float, bool, bool))
         observations, infos = self._observe(acted)

@@ -16,7 +16,13 @@ from socratic_env.engine.arguments import EnvArguments
 from socratic_env.engine.background import TEACHERS, await_on
 from socratic_env.engine.guided import GuidedInteraction
 from socratic_env.envs.batch import SocraticBatch
-from socratic_env.errors import ConfigurationError, StudentContextError, TeacherUnusable, check_seed
+from socratic_env.errors import (
+    ConfigurationError,
+    StudentContextError,
+    TeacherUnusable,
+    VerifierUnusable,
+    check_seed,
+)
 from socratic_env.evaluation.intervals import (
     RESAMPLES,
     Counted,
@@ -113,11 +119,11 @@ async def run_variant(
                 StudentRequest(rows[row], row % rollouts, messages(batch.dialogue(row))) for row in active
             ]
             replies = await asyncio.gather(*(_answer(student, request) for request in asked))
-            for row, reply in zip(active, replies, strict=True):
-                if reply is None:
+            said = {row: reply for row, reply in zip(active, replies, strict=True) if reply is not None}
+            for row in active:
+                if row not in said:
                     batch.cut(row)
-                else:
-                    batch.answer(row, reply.text, reply.finished)
+            await asyncio.gather(*(batch.judge(row, r.text, r.finished) for row, r in said.items()))
             call = time.perf_counter()
             await batch.advise(active)
             waited += time.perf_counter() - call
@@ -144,8 +150,10 @@ async def _answer(student: Student, request: StudentRequest) -> StudentReply | N
 
 
 def _check_usable(dialogues: Iterable[Dialogue]) -> None:
-    """Raise the first fault of a teacher that every other request would meet too."""
+    """Raise the first fault of a teacher or verifier that every other request would meet too."""
     for dialogue in dialogues:
+        if isinstance(dialogue.fault, VerifierUnusable):
+            raise dialogue.fault
         guidance = dialogue.attempts[-1].guidance if dialogue.attempts else None
         if guidance is not None and isinstance(guidance.fault, TeacherUnusable):
             raise guidance.fault

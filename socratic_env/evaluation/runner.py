@@ -19,13 +19,14 @@ from socratic_env.errors import (
     StudentError,
     StudentUnusable,
     TeacherUnusable,
+    VerifierUnusable,
     check_seed,
 )
 from socratic_env.evaluation.comparison import draw_questions
 from socratic_env.evaluation.folder import EvaluationFolder, Fault
 from socratic_env.evaluation.statistics import Evaluation, Standing
 from socratic_env.questions import QuestionList, QuestionSet
-from socratic_env.records.episodes import guidance_of
+from socratic_env.records.episodes import attempts_of
 from socratic_env.students import Student, StudentRequest, reply_of
 from socratic_env.types import Question, StopReason
 
@@ -72,11 +73,10 @@ def pending_episodes(
 def _restored(
     dialogue: Dialogue, record: Mapping[str, Any] | None, interaction: GuidedInteraction
 ) -> Dialogue:
-    for attempt in record["attempts"] if record is not None else ():
-        dialogue = interaction.answer(dialogue, attempt["text"], attempt["finished"])
-        guidance = guidance_of(attempt)
-        if guidance is not None and dialogue.awaits_guidance:
-            dialogue = rules_of.advise(dialogue, guidance, interaction.rules)
+    for made in attempts_of(record) if record is not None else ():
+        dialogue = rules_of.judged(dialogue, made.text, made.verdict, interaction.rules, made.finished)
+        if made.guidance is not None and dialogue.awaits_guidance:
+            dialogue = rules_of.advise(dialogue, made.guidance, interaction.rules)
     return dialogue
 
 
@@ -101,7 +101,7 @@ async def run_episodes(
             reached, error = await play(dialogue, interaction, student)
             fault = None if error is None else Fault.of(error)
             on_end(reached, fault)
-            if fault is not None and isinstance(error, StudentUnusable | TeacherUnusable):
+            if fault is not None and isinstance(error, StudentUnusable | TeacherUnusable | VerifierUnusable):
                 raise StudentError(f"stopped, since every episode would meet this fault: {fault.text}")
             faults = 0 if fault is None else faults + 1
             if fault is not None and faults >= GIVE_UP:
@@ -135,7 +135,10 @@ async def play(
             return dialogue, error
         else:
             reply = reply_of(said)
-            dialogue = interaction.answer(dialogue, reply.text, reply.finished)
+            judged = await interaction.judge(dialogue, reply.text, reply.finished)
+            if judged.fault is not None:
+                return dialogue, judged.fault
+            dialogue = judged
     return dialogue, None
 
 

@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Self
 
 from socratic_env.dialogue import messages, open_dialogue
-from socratic_env.errors import RecordingError, StudentContextError, StudentError, StudentUnusable
+from socratic_env.errors import (
+    RecordingError,
+    StudentContextError,
+    StudentError,
+    StudentUnusable,
+    VerifierError,
+)
 from socratic_env.records.journal import Journal
 from socratic_env.students import Student, StudentReply, StudentRequest, reply_of
 from socratic_env.types import Question
 from socratic_env.verifiers import Verifier
+from socratic_env.verifiers.verdicts import begin, finish
 
 BATCH = 64
 """Dialogues that a student is given at once."""
@@ -66,7 +73,8 @@ class Scores:
         on_played: Callable[[int], None] = lambda _: None,
         batch: int = BATCH,
     ) -> dict[Play, float | None]:
-        """The score of each play, None where the student gave no reply; `on_played` is told how many came.
+        """The score of each play, None where there is no reply, or no verdict on it; `on_played` is told how
+        many came.
 
         A dialogue that the student has no room for scores 0. Raises StudentError if a whole batch, asked
         again one by one, gives no reply, and StudentUnusable at once.
@@ -86,7 +94,8 @@ class Scores:
                 elif isinstance(said, StudentError):
                     found[play] = None
                 else:
-                    found[play] = float(verifier(play.question, said.text).correct)
+                    outcome = await finish(begin(verifier, play.question, said.text))
+                    found[play] = None if isinstance(outcome, VerifierError) else float(outcome.correct)
                 if play in keys and found[play] is not None:
                     self._keep(keys[play], found[play] or 0.0)
             self.played += len(part)

@@ -50,12 +50,12 @@ class Standing:
 
     @classmethod
     def of(cls, attempts: Sequence[Attempt], stop: StopReason | None) -> Standing:
-        """Of an episode's attempts; open where a fault of the teacher ended it, or nothing has (None)."""
+        """Of an episode's attempts; open where a teacher's or verifier's fault ended it, or nothing."""
         ends = [attempt.finished for attempt in attempts if attempt.finished is not None]
         return cls(
             made=len(attempts),
             solved=stop is StopReason.SOLVED,
-            open=stop in (None, StopReason.TEACHER_FAILED),
+            open=stop in (None, StopReason.TEACHER_FAILED, StopReason.VERIFIER_FAILED),
             cut=ends.count(False),
             told=len(ends),
             empty=sum(not attempt.text.strip() for attempt in attempts),
@@ -201,7 +201,9 @@ def faults_of(episodes: Sequence[Episode]) -> Counter[str]:
     """Why episodes are open: the kind of fault -> how many of them it ended."""
     kinds: Counter[str] = Counter()
     for episode in episodes:
-        if episode.stop is StopReason.TEACHER_FAILED:
+        if episode.stop is StopReason.VERIFIER_FAILED:
+            kinds[type(episode.fault).__name__ if episode.fault is not None else NOT_PLAYED] += 1
+        elif episode.stop is StopReason.TEACHER_FAILED:
             guidance = episode.attempts[-1].guidance
             kinds[type(guidance.fault).__name__ if guidance is not None else NOT_PLAYED] += 1
     return kinds

@@ -54,13 +54,13 @@ class SocraticAECEnv(OneDialogue, AECEnv):
     (0 before the first). A fault, and guidance that no attempt follows, earn nothing.
 
     ## Episode End
-    Both agents end together, as in SocraticEnv; a fault of the teacher truncates.
+    Both agents end together, as in SocraticEnv; a fault of the teacher or the verifier truncates.
 
     ## Information
     The student's is that of SocraticEnv. The teacher's: `messages` (its request as chat messages,
     empty when it is not its turn), `question_id`, `domain`, `attempt`, `guidance` (what the student
-    was told last), `leaks` (kinds found in it), `teacher_fault`, `stop_reason`. Both: `active_agent`,
-    whose turn it is, None at the end.
+    was told last), `leaks` (kinds found in it), `teacher_fault`, `verifier_fault`, `stop_reason`.
+    Both: `active_agent`, whose turn it is, None at the end.
 
     ## Arguments
     * `questions`, `domain`, `split`, `exclude`, `protocol`, `verifier`, `max_attempts`, `reward`,

@@ -84,7 +84,14 @@ class TwoAgentSession:
             "messages": self.messages(),
             **{
                 key: student[key]
-                for key in ("question_id", "domain", "attempt", "stop_reason", "teacher_fault")
+                for key in (
+                    "question_id",
+                    "domain",
+                    "attempt",
+                    "stop_reason",
+                    "teacher_fault",
+                    "verifier_fault",
+                )
             },
             "guidance": told[-1].text if told and told[-1].fault is None else None,
             "leaks": list(told[-1].leaks) if told else [],
@@ -99,7 +106,7 @@ class TwoAgentSession:
         expected = correction_rate(counts.attempts, counts.solved) if self.baseline else 0.0
         self.session.answer(action)
         taught = 0.0
-        if before and not self.interaction.protocol.fixed:
+        if before and self.dialogue.fault is None and not self.interaction.protocol.fixed:
             leaked = before[-1].guidance is not None and bool(before[-1].guidance.leaks)
             taught = self.dialogue.attempts[-1].verdict.correct - self.leak_penalty * leaked - expected
         if self.dialogue.awaits_guidance and self.interaction.protocol.fixed:

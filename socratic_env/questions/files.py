@@ -19,6 +19,7 @@ from socratic_env.questions.question_set import QuestionList, RowError
 from socratic_env.questions.row_files import SUFFIXES, rows_of
 from socratic_env.types import DOMAINS, SPLITS, AnswerKind, Question, reply
 from socratic_env.verifiers import by_kind
+from socratic_env.verifiers.verdicts import blocking
 
 REPORTED = 20
 """Errors of a file that are shown; the rest are counted."""
@@ -88,7 +89,7 @@ def _question(row: Any, row_id: str, folder: str) -> Question | None:
     if form is not custom.from_custom:
         made["subtask"] = made["subtask"] or subtasks.infer(made["statement"], made["domain"])
     question = Question(**made)
-    if not by_kind(question, reply("", question.answer)).correct:
+    if not blocking(by_kind)(question, reply("", question.answer)).correct:
         raise RowError(f"its answer {question.answer!r:.80} does not pass its own verifier")
     return question
 

@@ -21,7 +21,7 @@ from socratic_env.questions.layouts import LETTERS
 from socratic_env.questions.problems import is_null
 from socratic_env.questions.question_set import RowError
 from socratic_env.questions.usable import UsableRows, usable
-from socratic_env.types import Question, reply
+from socratic_env.types import Question, Verdict, reply
 from socratic_env.verifiers import by_kind, verifier_from_spec
 
 PARTS = (
@@ -137,10 +137,11 @@ def load_hub(
 
 def _passes(question: Question) -> bool:
     verdict = by_kind(question, reply("", question.answer))
+    if isinstance(verdict, Verdict):
+        return verdict.correct
     if inspect.iscoroutine(verdict):  # a verifier that asks elsewhere is not asked about every row
         verdict.close()
-        return True
-    return verdict.correct
+    return True
 
 
 def _check_columns(path: str, mapped: Mapped, columns: Sequence[str]) -> None:
