@@ -20,6 +20,7 @@ from agents.learning.learner import Learner
 from agents.policies.policy import Policy
 from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes, training_warnings, warnings
+from agents.runs.alarms import alarms
 from agents.runs.assembly import chat_of, load_student, make_policy, warm_student
 from agents.runs.checkpoint import checkpoint_name, save_checkpoint
 from agents.runs.evaluator import Evaluator
@@ -132,6 +133,8 @@ def run(
                 show(progress.console, first, evaluator(first))
             write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
             bar = progress.add_task("training", total=config.steps, completed=first, status="")
+            taken = [m for m in read_lines(log.folder / METRICS) if m["kind"] == "train"]
+            rung = alarms(taken).keys()
             for metrics in steps(config, environments, policy, chat, learner, log, first):
                 done += 1
                 status = (
@@ -139,6 +142,11 @@ def run(
                     f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
                 )
                 progress.update(bar, completed=done, status=status)
+                taken.append(metrics)
+                ringing = alarms(taken)
+                for name in ringing.keys() - rung:
+                    warn(progress.console, f"step {done}: {name}: {ringing[name]}")
+                rung = ringing.keys()
                 if due(config, done):
                     show(progress.console, done, evaluator(done))
                     place = save_checkpoint(checkpoints, done, model, tokenizer, learner)

@@ -1,8 +1,13 @@
 """Pages in a real, offline Chromium: nothing asked for, nothing complained of, all charts drawn, every
 text legible."""
 
+import json
+import re
+import threading
 from dataclasses import replace
 from itertools import product
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from support.browser import chromium, look, running
@@ -12,6 +17,7 @@ from support.scripted import choice_question
 from agents.reports.report import write_report
 from agents.runs.metric_table import SECTIONS
 from socratic_env.cli import main
+from socratic_env.evaluation.episodes_page import episodes_page, serve
 from socratic_env.viewpoints import KnowledgeBase, Trace, Viewpoint
 
 pytestmark = pytest.mark.skipif(
@@ -83,6 +89,108 @@ def test_pages_are_drawn_and_legible(browser, pages, name):
             assert min(chart["width"], chart["height"]) > 100, (chart, view)
             assert chart["shapes"] > 5, (chart, view)
             assert chart["curves"] or name == "variants", (chart, view)
+
+
+OPEN_FIRST = """
+document.querySelectorAll("#list details").forEach((element, i) => { if (i < 4) element.open = true; });
+"""
+CHOOSE = """
+const choose = (id, value) => {
+  document.getElementById(id).value = value;
+  document.getElementById("filters").dispatchEvent(new Event("input"));
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def browsed(tmp_path_factory):
+    """The episodes of a run of hostile texts."""
+    folder = tmp_path_factory.mktemp("episodes")
+    question = replace(choice_question(f"q/{HOSTILE}"), statement=HOSTILE)
+    run = made_run(folder / "run", 3, batch=episodes(question, HOSTILE))
+    page = folder / "episodes.html"
+    page.write_text(episodes_page(run), encoding="utf-8")
+    return run, page
+
+
+def test_the_page_of_episodes_is_legible_and_its_texts_do_nothing(browser, browsed):
+    for width, dark in product((1400, 500), (False, True)):
+        seen = look(browser, browsed[1], width, dark, prepare=OPEN_FIRST)
+        assert seen.requests == seen.complaints == []
+        found = seen.found
+        assert found["overflow"] <= 0
+        for flaw in ("outside", "overlaps", "faint", "small"):
+            assert not found[flaw], (flaw, width, dark)
+        assert (found["images"], found["scripts"], found["hacked"]) == (0, 2, False)
+        assert "12 of 12 episodes." in found["text"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "number"),
+    [
+        ({"outcome": "at once"}, 3),
+        ({"outcome": "corrected"}, 3),
+        ({"outcome": "failed"}, 3),
+        ({"outcome": "leaked"}, 3),
+        ({"outcome": "fault"}, 3),
+        ({"outcome": "open"}, 3),
+        ({"outcome": "cut"}, 0),
+        ({"step": "2"}, 4),
+        ({"step": "2", "outcome": "corrected"}, 1),
+        ({"mistake": "slipped"}, 3),
+        ({"search": "WRONG OPTION"}, 9),
+        ({"search": "nowhere to be found"}, 0),
+        ({"question": "q"}, 0),
+    ],
+)
+def test_episodes_are_filtered(browser, browsed, filters, number):
+    script = CHOOSE + "".join(f"choose({k!r}, {v!r});" for k, v in filters.items())
+    found = look(browser, browsed[1], 1400, prepare=script).found
+    assert f"{number} of 12 episodes." in found["text"]
+
+
+def test_episodes_are_sorted_and_followed_over_the_steps(browser, browsed):
+    found = look(browser, browsed[1], 1400, prepare=CHOOSE + "choose('sort', 'high');").found
+    rewards = [float(one) for one in re.findall(r"reward ([\d.]+)", found["text"])]
+    assert rewards == sorted(rewards, reverse=True)
+    assert rewards[0] > rewards[-1]
+    script = (
+        "const box = document.querySelector('#list details'); box.append(...dialogue(page.episodes[0]));"
+        "box.querySelector('button').click();"
+    )
+    text = look(browser, browsed[1], 1400, prepare=script).found["text"]
+    assert "12 of 12" in text, "one question in all episodes"
+
+
+def test_the_server_shows_what_a_running_run_adds(browser, browsed):
+    with serve(browsed[0]) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            with urlopen(f"{address}/") as answer:
+                assert "<title>Episodes" in answer.read().decode()
+            with urlopen(f"{address}/episodes?from=0") as answer:
+                first = json.load(answer)
+            assert len(first["episodes"]) == 12
+            with (browsed[0] / "episodes.jsonl").open("a") as file:
+                file.write(json.dumps({**first["episodes"][0], "step": 9}) + '\n{"torn')
+            with urlopen(f"{address}/episodes?from={first['next']}") as answer:
+                assert [one["step"] for one in json.load(answer)["episodes"]] == [9]
+            with urlopen(f"{address}/episodes?from={first['next'] - 5}") as answer:
+                assert json.load(answer) == {"episodes": [], "next": 0, "anew": True}
+            for path, host, status in [
+                ("/episodes?from=-1", "localhost", 400),
+                ("/other", "localhost", 404),
+                ("/", "evil.example", 403),
+            ]:
+                with pytest.raises(HTTPError) as refused:
+                    urlopen(Request(f"{address}{path}", headers={"Host": host}))
+                assert refused.value.code == status
+                refused.value.close()
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_hostile_texts_are_shown_as_they_are_and_do_nothing(browser, pages):

@@ -20,6 +20,7 @@ from agents.reports.summary import by_part, changes, spent, training_warnings, w
 from agents.runs.metric_table import METRICS, SECTIONS, declared, definition
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation.episodes_page import episodes_from, episodes_page
 from socratic_env.records.run_folder import episodes_of, last_step, read_lines
 from socratic_env.types import Usage
 
@@ -341,9 +342,11 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     assert "no folder" in refused(tmp_path / "nowhere")
     assert "not the folder of a run: it has no config.json" in refused(tmp_path)
     folder = made_run(tmp_path / "run", 2)
-    assert f"python -m agents.reports {folder}" in refused(folder)
+    assert f"python -m agents.reports {folder}" in refused(folder, "--report")
     assert "its last step is 2" in refused(folder, "--terminal", "--step", "7")
-    assert "--step 1 chooses episodes to print; add --terminal" in refused(folder, "--step", "1")
+    assert "--step 1 chooses episodes; leave out" in refused(folder, "--step", "1", "--report")
+    assert "has no episodes of step 7" in refused(folder, "--step", "7")
+    assert "--port 99999 cannot be had" in refused(folder, "--serve", "--port", "99999")
     for number in (0, -1):
         assert f"--episodes is {number}; give at least 1" in refused(
             folder, "--terminal", "--episodes", number
@@ -352,16 +355,61 @@ def test_view_says_what_is_wrong(tmp_path, capsys):
     assert "has a line that no run wrote: b'[]" in refused(folder, "--terminal")
     (folder / "episodes.jsonl").write_text("")
     assert "no step has finished" in refused(folder, "--terminal")
+    assert "no step has finished" in refused(folder)
+    (folder / "episodes.html").mkdir()
+    (folder / "episodes.jsonl").write_text('{"step": 1}\n')
+    assert "cannot be written" in refused(folder)
 
 
 def test_view_opens_the_report(tmp_path, capsys, monkeypatch):
     path = write_report(made_run(tmp_path / "run", 1))
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or len(opened) == 1)
-    assert main(["view", str(path.parent)]) == 0
+    assert main(["view", str(path.parent), "--report"]) == 0
     assert opened == [path.as_uri()]
-    assert main(["view", str(path.parent)]) == 1, "no browser could be opened"
+    assert main(["view", str(path.parent), "--report"]) == 1, "no browser could be opened"
     assert str(path) in capsys.readouterr().out
+
+
+def test_view_writes_and_opens_the_page_of_episodes(tmp_path, capsys, monkeypatch):
+    folder = made_run(tmp_path / "run", 3)
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    assert main(["view", str(folder), "--step", "2"]) == 0
+    page = folder / "episodes.html"
+    assert opened == [page.as_uri()]
+    assert '"step": 2' in page.read_text()
+    assert '"step": 1' not in page.read_text()
+    assert '"left_out": 7' in episodes_page(folder, most=5)
+
+
+def test_the_page_of_an_evaluation_has_its_open_episodes(tmp_path):
+    folder = made_run(tmp_path / "run", 1)
+    played = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    for sample, record in enumerate(played):
+        record |= {"step": 0, "sample": sample}
+    (folder / "episodes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in played))
+    faults = [
+        {**played[0], "fault": "old"},
+        {**played[0], "sample": 99, "fault": "gone for good", "stop": None},
+    ]
+    (folder / "faults.jsonl").write_text("".join(json.dumps(record) + "\n" for record in faults))
+    page = episodes_page(folder)
+    assert "gone for good" in page
+    assert '"fault": "old"' not in page, "it was played since"
+
+
+def test_view_serves_until_it_is_interrupted(tmp_path, capsys, monkeypatch):
+    folder = made_run(tmp_path / "run", 1)
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", interrupted)
+    assert main(["view", str(folder), "--serve"]) == 0
+    assert "http://127.0.0.1:" in capsys.readouterr().out
+    assert episodes_from(tmp_path / "missing", 3) == {"episodes": [], "next": 0, "anew": True}
 
 
 def test_view_prints_episodes_that_cannot_steer_the_terminal(tmp_path, capsys):

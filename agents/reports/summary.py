@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.runs.alarms import alarms
 from socratic_env.evaluation import html as pages
 from socratic_env.evaluation.intervals import (
     Counted,
@@ -108,8 +109,11 @@ def warnings(evaluations: Records) -> list[str]:
 
 
 def training_warnings(train: Records) -> list[str]:
-    """The same of all training steps together."""
-    lines, open_ = [], sum(record["open"] for record in train)
+    """The same of all training steps together, and the alarms that ring at their end."""
+    lines, open_ = (
+        [f"training: {name}: {told}" for name, told in alarms(train).items()],
+        sum(record["open"] for record in train),
+    )
     if open_:
         steps = sum(bool(record["open"]) for record in train)
         lines.append(

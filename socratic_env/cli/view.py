@@ -1,4 +1,4 @@
-"""`socratic view RUN`: a run's report in the browser, or its episodes in the terminal."""
+"""`socratic view RUN`: episodes to filter, sort and search in the browser, the report, or the terminal."""
 
 from __future__ import annotations
 
@@ -16,21 +16,32 @@ from rich.console import Console
 from rich.text import Text
 
 from socratic_env.errors import ConfigurationError
+from socratic_env.evaluation.episodes_page import episodes_page, serve
 from socratic_env.records.run_folder import EPISODES, REPORT, check_run, episodes_of, last_step
 
+PAGE = "episodes.html"
 _STYLES = {True: "green", False: "red"}
 
 
 @dataclass(frozen=True)
 class View:
-    """Look at a run: its report in the browser, or its episodes in the terminal."""
+    """Look at a run or an evaluation.
+
+    Without options: a page of its episodes, to filter, sort and search, is written to its folder and opened.
+    """
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""
+    report: bool = False
+    """Open its report instead."""
+    serve: bool = False
+    """Serve the page on this machine: all episodes of a large run, and those that a running one adds."""
+    port: int = 0
+    """Port of --serve (0: a free one)."""
     terminal: bool = False
-    """Print episodes here instead of opening the report."""
+    """Print episodes here instead."""
     step: int | None = None
-    """Print episodes of this step only (None: the last one)."""
+    """Episodes of this step only (None: all in the page, the last step's in the terminal)."""
     episodes: int = 5
     """How many episodes to print."""
     json: bool = False
@@ -38,25 +49,51 @@ class View:
 
 
 def main(arguments: list[str]) -> int:
-    """Open the report, or print episodes; 0: fine, 1: no browser could be opened."""
+    """Open a page, or print episodes; 0: fine, 1: no browser could be opened."""
     options = tyro.cli(View, args=arguments, prog="socratic view")
     if options.episodes < 1:
         raise ConfigurationError(f"--episodes is {options.episodes}; give at least 1")
     check_run(options.run)
     if options.terminal or options.json:
         return _print(options)
-    if options.step is not None:
-        raise ConfigurationError(f"--step {options.step} chooses episodes to print; add --terminal or --json")
-    report = options.run / REPORT
-    if not report.is_file():
+    if options.step is not None and (options.report or options.serve):
+        raise ConfigurationError(f"--step {options.step} chooses episodes; leave out --report and --serve")
+    if options.serve:
+        return _serve(options)
+    page = options.run / (REPORT if options.report else PAGE)
+    if not options.report:
+        text = episodes_page(options.run, options.step)
+        try:
+            page.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{page} cannot be written: {error}; use --serve or --terminal"
+            ) from None
+    elif not page.is_file():
         raise ConfigurationError(
             f"{options.run} has no {REPORT} yet; write it with: python -m agents.reports {options.run} "
             "(an evaluation's: by the same socratic eval command again)"
         )
-    print(report.resolve())
-    if not webbrowser.open(report.resolve().as_uri()):
-        print("error: no browser could be opened; open the file above in one", file=sys.stderr)
+    print(page.resolve())
+    return _open(page.resolve().as_uri())
+
+
+def _open(address: str) -> int:
+    if not webbrowser.open(address):
+        print("error: no browser could be opened; open the address above in one", file=sys.stderr)
         return 1
+    return 0
+
+
+def _serve(options: View) -> int:
+    with serve(options.run, options.port) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        print(f"{address} shows {options.run} until Ctrl-C", flush=True)
+        _open(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
     return 0
 
 
