@@ -16,13 +16,11 @@ from socratic_env.evaluation.comparison import draw_questions, run_variant
 from socratic_env.evaluation.improvement import (
     HINTS,
     INSTRUCTIONS,
-    NEEDED,
-    ByModel,
     Search,
     by_grammar,
     improve,
-    proposer_endpoint,
 )
+from socratic_env.evaluation.proposals import NEEDED, ByModel, proposer_endpoint
 from socratic_env.protocols import (
     ON_LEAK,
     TeachingProtocol,

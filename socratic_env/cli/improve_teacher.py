@@ -19,16 +19,13 @@ from socratic_env.evaluation.comparison import draw_questions
 from socratic_env.evaluation.comparison_page import paired
 from socratic_env.evaluation.html import shares
 from socratic_env.evaluation.improvement import (
-    ByModel,
     Improvement,
     Propose,
     Search,
     Trial,
     by_grammar,
     improve,
-    proposer_endpoint,
 )
-from socratic_env.models.endpoint import Endpoint
 from socratic_env.plugins import spec_of
 from socratic_env.protocols import protocol, protocol_text
 from socratic_env.questions import load_questions
@@ -127,7 +124,7 @@ def main(arguments: list[str]) -> int:
     return 0 if better else 1
 
 
-def _proposer(text: str | None) -> tuple[Propose, Endpoint | None]:
+def _proposer(text: str | None) -> tuple[Propose, Any]:
     if text is None:
         return by_grammar, None
     spec = spec_of(text, "--proposer")
@@ -144,6 +141,8 @@ def _proposer(text: str | None) -> tuple[Propose, Endpoint | None]:
         "max_tokens": spec.get("max_tokens", 2048),
     }
     key_env = spec.get("api_key_env", "OPENAI_API_KEY")
+    from socratic_env.evaluation.proposals import ByModel, proposer_endpoint  # its client is slow to import
+
     endpoint = proposer_endpoint(spec["base_url"], spec["model"], key_env, fields)
     return ByModel(endpoint), endpoint
 
