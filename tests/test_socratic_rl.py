@@ -162,6 +162,13 @@ def test_every_method_runs_in_the_loop(run, method):
     assert policy.loads == 1
 
 
+def test_right_workings_are_learnt_from_without_viewpoints_if_wanted(run):
+    for always in (False, True):
+        config = replace(CONFIG, steps=2, distil=ViewpointDistillation(every=2, steps=2, always=always))
+        _, log, _, _ = run(config, held=())
+        assert any(phase == "distillation" for _, phase, _ in log.events) is always
+
+
 def test_reinforcement_learning_runs_inside(run):
     policy, _, _, metrics = run(replace(CONFIG, reinforce=True, steps=1))
     assert policy.loads == 1
@@ -171,6 +178,8 @@ def test_reinforcement_learning_runs_inside(run):
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(ConfigurationError, match="give a multiple"):
         replace(CONFIG, eval_every=3)
+    with pytest.raises(ConfigurationError, match="nothing to learn from without viewpoints"):
+        replace(CONFIG, distil=ViewpointDistillation("kl", every=2, always=True))
     with pytest.raises(ConfigurationError, match="there are no viewpoints to distil"):
         replace(CONFIG, reflect=False, distil=ViewpointDistillation("kl", every=2))
 

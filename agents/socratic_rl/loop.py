@@ -90,7 +90,7 @@ def socratic_rl(
         # Phase 4: the student takes in what it was shown.
         worked += workings(batch, env.questions, chat)
         if (step + 1) % config.distil.every == 0:
-            if base.active or not config.reflect:
+            if base.active or config.distil.always or not config.reflect:
                 rules = env.interaction.rules
                 found = take_in(config, learner, policy, chat, sampling, rules, worked, step)
                 log.event(step + 1, "distillation", {"viewpoints": [v.id for v in base.active], **found})

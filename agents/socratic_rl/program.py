@@ -23,6 +23,8 @@ class ViewpointDistillation:
     (the paper's default); dpo: prefer a right working with viewpoints to a wrong one without."""
     every: int = setting(5, at_least=1)
     """Batches between distillations."""
+    always: bool = False
+    """instruction: also where no viewpoint is active, from the right workings alone."""
     steps: int = setting(40, at_least=0)
     """Optimizer steps."""
     batch: int = setting(96, at_least=1)
@@ -64,6 +66,11 @@ class SocraticRLConfig(TrainConfig):
             raise ConfigurationError(
                 f"distil.method is {self.distil.method!r}, and without reflection there are no viewpoints to "
                 "distil; use instruction, or leave --no-reflect out"
+            )
+        if self.distil.always and self.distil.method != "instruction":
+            raise ConfigurationError(
+                f"distil.always is set, and distil.method is {self.distil.method!r}, which has nothing to learn "
+                "from without viewpoints; use instruction, or leave it out"
             )
         if self.eval_every % self.distil.every:
             raise ConfigurationError(

@@ -10,6 +10,8 @@ from agents.socratic_rl.program import PRESETS, SocraticRLConfig
 from agents.socratic_rl.program import ViewpointDistillation as Settings
 
 SEEDS = tuple(range(200, 208))
+LATER = ("instruction, always",)
+"""Arms that were added after results of the others had been seen."""
 STEPS = 30
 """Batches of 96 episodes in a run: 2880 episodes."""
 TARGETS = (0.8, 0.9)
@@ -49,6 +51,8 @@ ARMS = {
         Arm("right traces", "learning from verified right traces, without viewpoints",
             {"reflect": False} | _method("instruction")),
         Arm("instruction", "viewpoints, distilled by instruction tuning", _method("instruction")),
+        Arm("instruction, always", "the same, and from right workings alone where no viewpoint is active",
+            _method("instruction", always=True)),
         Arm("kl", "viewpoints, distilled by KL", _method("kl")),
         Arm("dpo", "viewpoints, distilled by DPO", _method("dpo", steps=20, lr=3e-4)),
         Arm("instruction and reinforce++", "both: viewpoints by instruction tuning, and REINFORCE++"),

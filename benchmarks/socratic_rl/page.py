@@ -41,19 +41,25 @@ def reached(found: Mapping[int, Mapping[str, Any]], target: float, place: int) -
     return f"{told} ({len(numbers) - int(np.isinf(numbers).sum())} of {len(numbers)})"
 
 
+def kept(found: Mapping[int, Mapping[str, Any]]) -> list[float]:
+    """Of each seed the share of what was right (greedy) before that still is; none of a seed where nothing
+    was."""
+    return [r["kept"] for r in found.values() if r["kept"] is not None]
+
+
 def loop_row(records: Records, arm: str) -> list[str]:
     """One line of the table of the loop."""
     found = of(records, "loop", arm)
     curve = {point[0]: [r["curve"][i][3] for r in found.values()] for i, point in
              enumerate(next(iter(found.values()))["curve"])}  # fmt: skip
-    kept = [r["kept"] for r in found.values() if r["kept"] is not None]
+    held = kept(found)
     return [
         arm,
         str(len(found)),
         *(str(share(curve[episodes])) for episodes in AT),
         *(reached(found, target, 0) for target in TARGETS),
         *(reached(found, target, 2) for target in TARGETS),
-        str(share(kept)) if kept else "-",
+        str(share(held)) if held else "-",
         f"{np.mean([r['probe_episodes'] for r in found.values()]):.0f}",
         f"{np.mean([r['seconds'] for r in found.values()]):.0f}",
     ]
@@ -124,21 +130,18 @@ def verdicts(records: Records) -> list[list[str]]:
         return np.inf if found is None else float(found[0])
 
     fewer = sum(episodes(mine[seed]) < episodes(theirs[seed]) for seed in seeds)
-    kept = [mine[seed]["kept"] for seed in seeds if mine[seed]["kept"] is not None]
     tuned, cloned = (of(records, "distillation", name) for name in ("instruction", "kl"))
 
     def ratio(found: Mapping[int, Mapping[str, Any]]) -> float:
         gained = sum(r["unassisted"] - r["before"] for r in found.values())
         return float(gained / sum(r["uplift"] for r in found.values()))
 
+    mine_kept, tuned_kept = kept(mine), kept(tuned)
     found: list[tuple[str, bool]] = [
         (f"{fewer} of {len(seeds)}", fewer >= 7),
-        (f"{100 * (1 - np.mean(kept)):.1f} points lost", bool(np.mean(kept) > 0.95)),
+        (f"{100 * (1 - np.mean(mine_kept)):.1f} points lost", bool(np.mean(mine_kept) > 0.95)),
         (recovered(tuned), ratio(tuned) >= 0.9),
-        (
-            str(share([r["kept"] for r in tuned.values()])),
-            np.mean([r["kept"] for r in tuned.values()]) >= 0.95,
-        ),
+        (str(share(tuned_kept)), bool(np.mean(tuned_kept) >= 0.95)),
         (recovered(cloned), ratio(cloned) >= 0.9),
     ]
     whole = {len(seeds), len(tuned), len(cloned)} == {len(SEEDS)}
