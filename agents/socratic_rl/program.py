@@ -69,8 +69,8 @@ class SocraticRLConfig(TrainConfig):
             )
         if self.distil.always and self.distil.method != "instruction":
             raise ConfigurationError(
-                f"distil.always is set, and distil.method is {self.distil.method!r}, which has nothing to learn "
-                "from without viewpoints; use instruction, or leave it out"
+                f"distil.always is set, and distil.method is {self.distil.method!r}, which has nothing to "
+                "learn from without viewpoints; use instruction, or leave it out"
             )
         if self.eval_every % self.distil.every:
             raise ConfigurationError(
