@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 import webbrowser
 from dataclasses import dataclass
 from itertools import islice
@@ -13,8 +12,8 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.text import Text
 
+from socratic_env.cli.shared import shown
 from socratic_env.errors import ConfigurationError
 from socratic_env.evaluation.episodes_page import episodes_page, serve
 from socratic_env.records.run_folder import EPISODES, REPORT, check_run, episodes_of, last_step
@@ -111,21 +110,13 @@ def _print(options: View) -> int:
         if options.json:
             print(json.dumps(record, ensure_ascii=False))
             continue
-        console.rule(_shown(f"step {record['step']}  {record['question_id']}  {record['stop']}"))
-        console.print(_shown(record["question"]))
+        console.rule(shown(f"step {record['step']}  {record['question_id']}  {record['stop']}"))
+        console.print(shown(record["question"]))
         for attempt in record["attempts"]:
-            console.print(_shown(f"\n{attempt['text']}", _STYLES[attempt["correct"]]))
-            console.print(_shown(f"-- {attempt['verdict']}, reward {attempt['reward']:.3f}", "dim"))
+            console.print(shown(f"\n{attempt['text']}", _STYLES[attempt["correct"]]))
+            console.print(shown(f"-- {attempt['verdict']}, reward {attempt['reward']:.3f}", "dim"))
             if attempt["guidance"] or attempt["fault"]:
-                console.print(_shown(f"\nteacher: {attempt['guidance'] or attempt['fault']}", "yellow"))
+                console.print(shown(f"\nteacher: {attempt['guidance'] or attempt['fault']}", "yellow"))
             if attempt["leaks"]:
-                console.print(_shown(f"-- leaks: {', '.join(attempt['leaks'])}", "dim"))
+                console.print(shown(f"-- leaks: {', '.join(attempt['leaks'])}", "dim"))
     return 0
-
-
-def _shown(text: str, style: str = "") -> Text:
-    """Text whose control and format characters are spelt out, so that it cannot steer the terminal."""
-    shown = "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text
-    )
-    return Text(shown, style)
