@@ -39,6 +39,7 @@ def collect(complete, questions, envs: int, episodes: int, **kwargs):
     return collector.collect(n_episode=episodes), buffer[:]
 
 
+@pytest.mark.slow
 def test_a_text_policy_collects_on_the_text_environment():
     """It tries A, B, C in turn; questions of very different lengths keep every character."""
     items = {"short": ("B", 1), "long": ("C", 400), "longer": ("D", 9000)}

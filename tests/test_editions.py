@@ -176,6 +176,7 @@ def with_new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_one_new_file_fails_no_test_and_changes_no_question(with_new_file: Path) -> None:
     """All tests of templates that are not about a certain old one, and the golden ones above."""
     old = sorted({t.name for family in TEMPLATES.values() for t in family.values()})

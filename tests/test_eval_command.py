@@ -156,6 +156,7 @@ def test_the_page_stands_alone_and_the_table_names_all_parts(capsys, tmp_path):
 # -- going on ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_and_double_nothing(capsys, server, tmp_path):
     out = tmp_path / "out"
     options = [*SMALL, *student(server, "scripted:0.05"), "--concurrency", "3"]
@@ -453,6 +454,7 @@ def test_kinds_choose_among_the_rows_to_leave_out(capsys, tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_local_model(capsys, tiny_student, tmp_path):
     engine = {"kv_cache_memory_bytes": 2**27, "block_size": 32, "enforce_eager": True}
     spec = {"kind": "vllm", "model": str(tiny_student[2]), "max_model_len": 96, "engine": engine}

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RISES = r"by learning \+\S+ \[\+0\.(?!00)\d\d, .*\n"  # the whole interval lies above 0
-SLOW = ("tianshou_ppo", "sb3_ppo", "torchrl_ppo", "trl_grpo")  # half a minute each
+SLOW = ("tianshou_ppo", "sb3_ppo", "torchrl_ppo", "trl_grpo", "minimal_agent")  # half a minute each
 CLAIMS = {
     "minimal_agent": (r"held out, before: unassisted 0\.\d", r"step   1: .*loss", r"held out, after: "),
     "self_play": (

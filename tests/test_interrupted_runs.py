@@ -169,6 +169,7 @@ def test_a_log_on_a_full_disk_keeps_whole_lines(tmp_path):
 # -- kills -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_warm_start_starts_over(tmp_path):
     options = [*SMALL, "--policy", "transformers", "--steps", "0", "--tiny.hidden", "32", "--warm.steps", "3"]
     options += ["--questions", str(few_questions(tmp_path / "questions"))]
