@@ -57,6 +57,7 @@ class SocraticObservation(Observation):
     verdict: str | None = None
     guidance: str | None = None
     teacher_fault: str | None = None
+    verifier_fault: str | None = None
     stop_reason: str | None = None
 
 
