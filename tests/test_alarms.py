@@ -41,6 +41,7 @@ def test_a_calm_run_rings_nothing():
         (steps(2 * WINDOW, leaked=float("nan"), entropy=float("nan"), guided=float("nan")), []),
         ([*steps(), *steps(entropy=0.09)], ["entropy collapse"]),
         ([*steps(), *steps(entropy=0.11)], []),
+        ([*steps(), *steps(entropy=0.09, unassisted=0.95, guided=0.98)], []),
         (steps(2 * WINDOW, entropy=0.0), []),
         (steps(2, teacher_faults=2.0), ["teacher faults"]),
         (steps(2, teacher_calls=0.0, teacher_faults=0.0), []),

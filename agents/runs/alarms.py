@@ -22,6 +22,8 @@ LEAKS, FAULTS = 0.1, 0.1
 """Shares of the teacher's texts, and of its calls, above which an alarm rings."""
 COLLAPSED = 0.1
 """Share of the first steps' entropy below which it has collapsed."""
+MASTERED = 0.9
+"""Share of right first attempts above which a low entropy is that of a student that knows."""
 _ERRORS = 2.0
 """How many standard errors make a change of a mean."""
 
@@ -76,11 +78,13 @@ def leaks(train: Records) -> str | None:
 
 
 def entropy_collapse(train: Records) -> str | None:
-    """The policy's entropy has fallen to a small share of what it was."""
+    """The policy's entropy has fallen to a small share of what it was, while many first attempts are wrong:
+    of a student that is right a low entropy is no fault."""
     first, last = _values(train[:WINDOW], "entropy"), _values(train[-WINDOW:], "entropy")
     if len(train) < 2 * WINDOW or not len(first) or not len(last) or first.mean() <= 0:
         return None
-    if last.mean() >= COLLAPSED * first.mean():
+    right = _values(train[-WINDOW:], "unassisted")
+    if last.mean() >= COLLAPSED * first.mean() or (len(right) and right.mean() >= MASTERED):
         return None
     return (
         f"entropy fell from {first.mean():.3g} to {last.mean():.3g} nats per token: the student says the "
