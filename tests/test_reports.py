@@ -2,9 +2,12 @@
 
 import json
 import re
+import threading
 import tracemalloc
 from html import escape
 from itertools import pairwise
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from hypothesis import example, given, settings
@@ -20,7 +23,7 @@ from agents.reports.summary import by_part, changes, spent, training_warnings, w
 from agents.runs.metric_table import METRICS, SECTIONS, declared, definition
 from socratic_env.cli import main
 from socratic_env.errors import ConfigurationError
-from socratic_env.evaluation.episodes_page import episodes_from, episodes_page
+from socratic_env.evaluation.episodes_page import episodes_from, episodes_page, serve
 from socratic_env.records.run_folder import episodes_of, last_step, read_lines
 from socratic_env.types import Usage
 
@@ -397,6 +400,21 @@ def test_the_page_of_an_evaluation_has_its_open_episodes(tmp_path):
     page = episodes_page(folder)
     assert "gone for good" in page
     assert '"fault": "old"' not in page, "it was played since"
+    with serve(folder) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            with urlopen(f"{address}/open") as answer:
+                assert {"gone for good"} <= {one["fault"] for one in json.load(answer)}
+            (folder / "faults.jsonl").write_text("no JSON\n")
+            with pytest.raises(HTTPError) as refused:
+                urlopen(f"{address}/open")
+            assert refused.value.code == 500
+            assert "faults.jsonl" in refused.value.read().decode()
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_view_serves_until_it_is_interrupted(tmp_path, capsys, monkeypatch):

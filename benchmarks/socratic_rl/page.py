@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.socratic_rl.arms import ARMS, BASELINE, GATES, METHODS, SEEDS, TARGETS, VIEWPOINT_ARM
+from benchmarks.socratic_rl.arms import ARMS, BASELINE, GATES, LATER, METHODS, SEEDS, TARGETS, VIEWPOINT_ARM
 from benchmarks.socratic_rl.run import RESULTS
 from benchmarks.study.page import curves, markdown
 from benchmarks.study.summary import estimate, share
@@ -47,6 +47,13 @@ def kept(found: Mapping[int, Mapping[str, Any]]) -> list[float]:
     return [r["kept"] for r in found.values() if r["kept"] is not None]
 
 
+def told(values: Sequence[float], seeds: int) -> str:
+    """A share over seeds, and on how many of them it is defined, where that is not all."""
+    if not values:
+        return "-"
+    return str(share(values)) + (f" ({len(values)} of {seeds} seeds)" if len(values) < seeds else "")
+
+
 def loop_row(records: Records, arm: str) -> list[str]:
     """One line of the table of the loop."""
     found = of(records, "loop", arm)
@@ -54,12 +61,12 @@ def loop_row(records: Records, arm: str) -> list[str]:
              enumerate(next(iter(found.values()))["curve"])}  # fmt: skip
     held = kept(found)
     return [
-        arm,
+        f"{arm} (added later)" if arm in LATER else arm,
         str(len(found)),
         *(str(share(curve[episodes])) for episodes in AT),
         *(reached(found, target, 0) for target in TARGETS),
         *(reached(found, target, 2) for target in TARGETS),
-        str(share(held)) if held else "-",
+        told(held, len(found)),
         f"{np.mean([r['probe_episodes'] for r in found.values()]):.0f}",
         f"{np.mean([r['seconds'] for r in found.values()]):.0f}",
     ]
@@ -102,14 +109,14 @@ def distillation_row(records: Records, method: str) -> list[str]:
     """One line of the table of distillations."""
     found = of(records, "distillation", method)
 
-    def mean(name: str, told: Callable[[Sequence[float]], Any] = share) -> str:
+    def mean(name: str, estimated: Callable[[Sequence[float]], Any] = share) -> str:
         values = [r[name] for r in found.values() if r.get(name) is not None]
-        return str(told(values)) if values else "-"
+        return str(estimated(values)) if values else "-"
 
     return [
         method, str(len(found)), mean("before"), mean("informed"), mean("unassisted"), recovered(found),
-        mean("kept"), mean("kl_before", estimate), mean("kl_after", estimate), mean("others_before"),
-        mean("others_after"), f"{np.mean([r['seconds'] for r in found.values()]):.0f}",
+        told(kept(found), len(found)), mean("kl_before", estimate), mean("kl_after", estimate),
+        mean("others_before"), mean("others_after"), f"{np.mean([r['seconds'] for r in found.values()]):.0f}",
     ]  # fmt: skip
 
 
@@ -139,9 +146,9 @@ def verdicts(records: Records) -> list[list[str]]:
     mine_kept, tuned_kept = kept(mine), kept(tuned)
     found: list[tuple[str, bool]] = [
         (f"{fewer} of {len(seeds)}", fewer >= 7),
-        (f"{100 * (1 - np.mean(mine_kept)):.1f} points lost", bool(np.mean(mine_kept) > 0.95)),
+        (points_lost(mine_kept, len(mine)), bool(np.mean(mine_kept) > 0.95)),
         (recovered(tuned), ratio(tuned) >= 0.9),
-        (str(share(tuned_kept)), bool(np.mean(tuned_kept) >= 0.95)),
+        (told(tuned_kept, len(tuned)), bool(np.mean(tuned_kept) >= 0.95)),
         (recovered(cloned), ratio(cloned) >= 0.9),
     ]
     whole = {len(seeds), len(tuned), len(cloned)} == {len(SEEDS)}
@@ -149,6 +156,12 @@ def verdicts(records: Records) -> list[list[str]]:
         [experiment, what, said, ("met" if met else "missed") + ("" if whole else " so far")]
         for (experiment, what), (said, met) in zip(GATES, found, strict=True)
     ]
+
+
+def points_lost(values: Sequence[float], seeds: int) -> str:
+    """What was right before and is no longer, in points."""
+    of = f" ({len(values)} of {seeds} seeds)" if len(values) < seeds else ""
+    return f"{100 * (1 - np.mean(values)):.1f} points lost{of}"
 
 
 def tables(records: Records) -> list[Table]:

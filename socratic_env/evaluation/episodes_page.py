@@ -89,8 +89,15 @@ def serve(folder: Path, port: int = 0) -> ThreadingHTTPServer:
                     self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", str(error))
                     return
                 self._send(HTTPStatus.OK, "application/json", found)
+            elif asked.path == "/open":
+                try:
+                    found = json.dumps(_open(folder, ()))
+                except (ConfigurationError, OSError) as error:
+                    self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", str(error))
+                    return
+                self._send(HTTPStatus.OK, "application/json", found)
             else:
-                self._send(HTTPStatus.NOT_FOUND, "text/plain", "there is / and /episodes?from=0")
+                self._send(HTTPStatus.NOT_FOUND, "text/plain", "there is /, /episodes?from=0 and /open")
 
         def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
             body = text.encode()

@@ -1,8 +1,8 @@
 """Arithmetic modulo a small number, worked line by line: a small world for viewpoints.
 
 "( 3 + 4 ) * 2" is worked as "0 * 2 = 0" when numbers count modulo 7. Shapes, the order of operations and the
-mistakes are those of the arithmetic family (`socratic_env.questions.procedural.arithmetic`); all three lines
-of a working are judged, so that no right result comes of a wrong way.
+mistakes are those of the arithmetic family (`socratic_env.questions.procedural.arithmetic`); every line
+of a working is judged, so that no right result comes of a wrong way.
 """
 
 from __future__ import annotations
