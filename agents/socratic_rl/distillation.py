@@ -7,23 +7,21 @@ right workings (`instruction`). All three change the model in place.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import logsigmoid
 
 from agents.learning.divergence import full_kl
-from agents.learning.rows import Rows, Scorer, log_probabilities
+from agents.learning.fit import descend, likelihood
+from agents.learning.preferences import Pair, prefer
+from agents.learning.rows import Rows, Scorer
 from agents.learning.samples import RolloutBatch, Sampling
 from agents.learning.sdpo import shortened, shortlist
 from agents.policies.policy import Policy
 from agents.socratic_rl.program import ViewpointDistillation
-from agents.warm_start.fit import descend, likelihood
 from socratic_env.dialogue import Rules, answer, messages, open_dialogue
 from socratic_env.errors import SocraticError
 from socratic_env.models.chat import Chat
@@ -103,8 +101,9 @@ def _instruction(
     _check(right, "of the workings with viewpoints none is right")
 
     def batch() -> Rows:
-        drawn = _drawn(right, settings.batch, rng)
-        return _rows([one.plain for one in drawn], drawn, pad).to(model.device)
+        drawn = [right[place] for place in rng.integers(len(right), size=settings.batch)]
+        prompts, responses = [one.plain for one in drawn], [one.response for one in drawn]
+        return Rows.of(prompts, responses, pad).to(model.device)
 
     loss = descend(model, batch, likelihood, settings.steps, settings.lr)
     return {"workings": len(right), "loss": loss}
@@ -173,15 +172,6 @@ def _mean_divergence(model: Any, rows: Rows, teacher_NK: torch.Tensor, index_NK:
 # -- DPO -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Rows side by side: preferred and rejected, and the reference's log-probability of each."""
-
-    preferred: Rows
-    rejected: Rows
-    reference_2B: torch.Tensor
-
-
 def _dpo(
     model: Any,
     pad: int,
@@ -191,33 +181,13 @@ def _dpo(
     rng: Any,
 ) -> dict[str, float]:
     pairs = [
-        (good, bad) for good, bad in zip(informed, plain, strict=True) if good.correct and not bad.correct
+        Pair(good.plain, good.response, bad.response)
+        for good, bad in zip(informed, plain, strict=True)
+        if good.correct and not bad.correct
     ]
     _check(pairs, "on no question was the working with viewpoints right and that without them wrong")
-    reference = Scorer(copy.deepcopy(model).eval())
-
-    def sums(scorer: Scorer, rows: Rows) -> torch.Tensor:
-        (logps_N,) = scorer(rows, partial(log_probabilities, temperature=1.0))
-        return torch.zeros(len(rows), device=logps_N.device).index_add(0, rows.row_N, logps_N)
-
-    def batch() -> _Pairs:
-        drawn = _drawn(pairs, settings.batch, rng)
-        prompts = [good.plain for good, _ in drawn]
-        good = _rows(prompts, [good for good, _ in drawn], pad).to(model.device)
-        bad = _rows(prompts, [bad for _, bad in drawn], pad).to(model.device)
-        with torch.no_grad():
-            reference_2B = torch.stack([sums(reference, good), sums(reference, bad)])
-        return _Pairs(good, bad, reference_2B)
-
-    def loss_of(scorer: Scorer, pairs: _Pairs) -> torch.Tensor:
-        logps_2B = torch.stack([sums(scorer, pairs.preferred), sums(scorer, pairs.rejected)])
-        gained_2B = logps_2B - pairs.reference_2B
-        loss = -logsigmoid(settings.beta * (gained_2B[0] - gained_2B[1])).mean()
-        if settings.sft:
-            loss = loss - settings.sft * logps_2B[0].sum() / len(pairs.preferred.targets_N)
-        return loss
-
-    loss = descend(model, batch, loss_of, settings.steps, settings.lr)
+    one = settings
+    loss = prefer(model, pad, pairs, one.beta, one.steps, one.batch, one.lr, rng, likelihood=one.sft)
     return {"workings": len(pairs), "loss": loss}
 
 
@@ -230,11 +200,3 @@ METHODS: Mapping[str, Method] = {"instruction": _instruction, "kl": _kl, "dpo": 
 def _check(found: Sequence[Any], why: str) -> None:
     if not found:
         raise NothingToLearn(f"{why}; use more questions, or better viewpoints")
-
-
-def _drawn(rows: Sequence[Any], count: int, rng: Any) -> list[Any]:
-    return [rows[place] for place in rng.integers(len(rows), size=count)]
-
-
-def _rows(prompts: Sequence[Sequence[int]], said: Sequence[Worked], pad: int) -> Rows:
-    return Rows.of(prompts, [one.response for one in said], pad)

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from agents.learning.fit import fit
 from agents.learning.rows import Rows
 from agents.options import ChainStudent
-from agents.warm_start.fit import fit
 from agents.warm_start.schooling import schooled
 from agents.warm_start.word_student import END, STUDENT, USER, word_tokenizer
 from socratic_env.questions import chains

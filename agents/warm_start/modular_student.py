@@ -16,9 +16,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from agents.learning.fit import fit
 from agents.learning.rows import Rows
 from agents.options import ModularStudent
-from agents.warm_start.fit import fit
 from agents.warm_start.schooling import schooled
 from agents.warm_start.word_student import END, STUDENT, SYSTEM, USER, word_tokenizer
 from socratic_env.questions import modular
@@ -47,6 +47,23 @@ class Words:
     def text(self) -> str:
         """As the student reads it."""
         return f"{self.kind} {self.place} {self.rule}"
+
+    @property
+    def trigger(self) -> str:
+        """The misconception whose place it speaks of; "": none has it, and it stands before all questions."""
+        return _NAMED.get(self.place, "")
+
+
+def words_of(text: str) -> Words:
+    """The viewpoint that a text is. Raises ValueError with what is wrong."""
+    words = text.split()
+    if len(words) != 4:
+        raise ValueError(f"a viewpoint has four words, and {text!r:.60} has {len(words)}")
+    kind, first, second, rule = words
+    for word, known in ((kind, KINDS), (first, PLACE_WORDS), (second, PLACE_WORDS), (rule, RULES)):
+        if word not in known:
+            raise ValueError(f"{word!r} is none of {', '.join(known)}")
+    return Words(kind, f"{first} {second}", rule)
 
 
 def principle(name: str, kind: str = "principle", rule: str = RIGHTLY) -> Words:
@@ -151,6 +168,21 @@ class Dialogues:
 Progress = Callable[[int, float], None]
 
 
+def school(
+    model: Any, tokenizer: Any, student: ModularStudent, cache: Path | None, progress: Progress | None = None
+) -> None:
+    """The first part, the same for all students: schooling, or what was schooled before."""
+
+    def lessons() -> None:
+        dialogues = Dialogues(tokenizer, student, None, seed=0)
+        steps = student.schooling_steps
+        fit(model, lambda: dialogues.rows(student.schooling_batch), steps, student.lr, progress)
+
+    parts = ("schooling_steps", "schooling_batch", "lr", "with_viewpoints", "relevant")
+    settings = [getattr(student, name) for name in parts]
+    schooled(model, settings, (sys.modules[__name__], modular), cache, lessons)
+
+
 def warm_start(
     model: Any,
     tokenizer: Any,
@@ -165,15 +197,7 @@ def warm_start(
 
     Returns the misconceptions.
     """
-
-    def school() -> None:
-        dialogues = Dialogues(tokenizer, student, None, seed=0)
-        steps = student.schooling_steps
-        fit(model, lambda: dialogues.rows(student.schooling_batch), steps, student.lr, progress)
-
-    parts = ("schooling_steps", "schooling_batch", "lr", "with_viewpoints", "relevant")
-    settings = [getattr(student, name) for name in parts]
-    schooled(model, settings, (sys.modules[__name__], modular), cache, school)
+    school(model, tokenizer, student, cache, progress)
     held = misconceptions(student, seed)
     known = Dialogues(tokenizer, student, held, seed)
 

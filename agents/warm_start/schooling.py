@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from agents.warm_start import fit
+from agents.learning import fit
 
 
 def schooled(

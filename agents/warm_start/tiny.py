@@ -17,9 +17,9 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from agents.learning.fit import fit
 from agents.learning.rows import Rows
 from agents.options import TinyStudent, WarmStart
-from agents.warm_start.fit import fit
 from socratic_env import dialogue as rules_of
 from socratic_env.dialogue import Dialogue
 from socratic_env.engine.arguments import EnvArguments

@@ -8,8 +8,11 @@ from typing import Any
 
 from agents.socratic_rl.program import PRESETS, SocraticRLConfig
 from agents.socratic_rl.program import ViewpointDistillation as Settings
+from agents.teaching.settings import TeachConfig
 
 SEEDS = tuple(range(200, 208))
+TEACHING_SEEDS = tuple(range(210, 218))
+"""Of the teachers that learn, and of the poisoned ones: students that nothing was tried on."""
 LATER = ("instruction, always",)
 """Arms that were added after results of the others had been seen."""
 STEPS = 30
@@ -26,6 +29,7 @@ class Arm:
     name: str
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = SEEDS
 
     def config(self, seed: int) -> SocraticRLConfig:
         """The configuration; the student's misconceptions and all chances are of the seed."""
@@ -70,6 +74,7 @@ class Method:
     settings: Settings
     informed: bool = True
     """Whether the workings are those with viewpoints; False: the control."""
+    seeds: tuple[int, ...] = SEEDS
 
 
 WORKINGS = 768
@@ -88,6 +93,61 @@ METHODS = {
     )
 }  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Lesson:
+    """A teacher that learns: settings of `agents.teaching`."""
+
+    name: str
+    what: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = TEACHING_SEEDS
+
+    def config(self, seed: int, student: str) -> TeachConfig:
+        """The configuration; student: its folder."""
+        return TeachConfig(student=student, seed=seed, **self.settings)
+
+
+LESSONS = {
+    one.name: one
+    for one in (
+        Lesson("policy gradient", "each viewpoint rewarded with its utility on 2 targeted probes"),
+        Lesson("policy gradient, KL .05", "the same, held nearer to the teacher as it was", {"kl": 0.05}),
+        Lesson("policy gradient, no KL", "the same, not held", {"kl": 0.0}),
+        Lesson("dpo", "pairs of viewpoints on a trace, the more useful preferred", {"method": "dpo", "probes": 8}),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The loop with several reflecting teachers, `poisoned` of `teachers` of which say of every mistake that
+    the questions invite to make it."""
+
+    name: str
+    what: str
+    teachers: int
+    poisoned: int
+    gate: bool = True
+    votes: int = 1
+    seeds: tuple[int, ...] = TEACHING_SEEDS
+
+
+ENSEMBLES = {
+    one.name: one
+    for one in (
+        Ensemble("clean, gate", "three teachers, none poisoned", 3, 0),
+        Ensemble("one of three, gate", "one of three poisoned", 3, 1),
+        Ensemble(
+            "one of three, no gate", "the same, and what two speak of is taken unmeasured", 3, 1, False, 2
+        ),
+        Ensemble("two of five, gate", "two of five poisoned, who say the same", 5, 2),
+        Ensemble("two of five, no gate", "the same, and what three speak of is taken", 5, 2, False, 3),
+    )
+}
+ENSEMBLE_STEPS = 8
+"""Batches of the loop with an ensemble, with a distillation after each four."""
+
 GATES = (
     (
         "loop",
@@ -97,5 +157,8 @@ GATES = (
     ("distillation", "instruction tuning recovers at least .9 of the uplift"),
     ("distillation", "instruction tuning keeps at least .95 of what was right before"),
     ("distillation", "KL recovers at least .9 of the uplift"),
+    ("teaching", "held-out utility rises by policy gradient: the interval over seeds lies above 0"),
+    ("teaching", "the same by DPO"),
+    ("ensemble", "with one of three poisoned, behind the gate, within 2 points of the clean ensemble"),
 )
 """Of means over the seeds; reported as met or missed, never adjusted."""

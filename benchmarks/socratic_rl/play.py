@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,44 @@ from agents.rollout import rollout
 from agents.runs.assembly import load_student, new_student, warm_student
 from agents.socratic_rl.distillation import distil, without_viewpoints, workings
 from agents.socratic_rl.loop import socratic_rl
+from agents.socratic_rl.modular_reflector import ModularReflector, misconceptions_in
 from agents.socratic_rl.program import PRESETS, SocraticRLConfig
 from agents.socratic_rl.run_steps import measured
+from agents.teaching.lessons import Written
+from agents.teaching.run import Classroom, Held, classroom, held_out_traces, held_out_words, measured_on
+from agents.teaching.run import learn as learn_to_teach
+from agents.teaching.settings import TeachConfig
 from agents.warm_start.modular_student import misconceptions, principle
-from benchmarks.socratic_rl.arms import ARMS, METHODS, TARGETS, WORKINGS, Arm, Method
+from benchmarks.socratic_rl.arms import (
+    ARMS,
+    ENSEMBLE_STEPS,
+    ENSEMBLES,
+    LESSONS,
+    METHODS,
+    TARGETS,
+    WORKINGS,
+    Arm,
+    Ensemble,
+    Lesson,
+    Method,
+)
 from benchmarks.study.play import quiet
+from socratic_env.evaluation.utilities import Measured
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
-from socratic_env.reflection import from_spec
+from socratic_env.reflection import Reflection, Reflector, from_spec
+from socratic_env.reflection.ensemble_reflector import EnsembleReflector
+from socratic_env.traces import InteractionTrace
 from socratic_env.types import Episode
-from socratic_env.viewpoints import KnowledgeBase, Viewpoint
+from socratic_env.verifiers import text
+from socratic_env.viewpoints import KnowledgeBase, Utility, Viewpoint
 
 EVALUATION_SEED = 777
 EACH = 40
 """Held-out questions of each shape (fewer where it has fewer, each then more than once)."""
 CURVE_EVERY = 2
+POISON_MIN_SEEN = 8
+"""As the sound teachers have it."""
 
 
 def make_student(seed: int, folder: Path) -> None:
@@ -212,14 +235,153 @@ def play_distillation(method: Method, seed: int, student: Path, version: str) ->
     }
 
 
+def play_lesson(lesson: Lesson, seed: int, student: Path, version: str) -> dict[str, Any]:
+    """Teach a teacher for one student; its record, with the rule-based teacher on the same traces."""
+    quiet()
+    config = lesson.config(seed, str(student))
+    started = time.perf_counter()
+    room = classroom(config, Progress(disable=True))
+    last: dict[str, float] = {}
+    found = learn_to_teach(
+        config, room, lambda _step, metrics: last.update(metrics), lambda _step, _held: None
+    )
+    generic, targeted = found["generic_T"], found["targeted_T"]
+    named = [named_error(one) for one in held_out_words(config, room)]
+    ruled = by_rule(config, room)
+    return {
+        "experiment": "teaching",
+        "arm": lesson.name,
+        "seed": seed,
+        "steps": config.steps,
+        "student_tokens": None,
+        "teacher_tokens": None,
+        "unassisted": None,
+        "greedy": None,
+        "guided": None,
+        "correction_rate": None,
+        "before": generic["before"],
+        "after": generic["after"],
+        "gain": generic["gain"],
+        "targeted_before": targeted["before"],
+        "targeted_after": targeted["after"],
+        "rule": float(ruled.generic_T.mean()),
+        "rule_targeted": float(ruled.targeted_T.mean()),
+        "names_error": float(np.mean(named)),
+        "diversity": last.get("diversity"),
+        "unreadable": found["unreadable"][1],
+        "implicit_accuracy": found["implicit_accuracy"]["share"],
+        "probe_episodes": found["probe_episodes"],
+        "seconds": round(time.perf_counter() - started, 1),
+        "settings": {k: v for k, v in asdict(config).items() if k in lesson.settings},
+        "version": version,
+    }
+
+
+def named_error(written: Written) -> bool:
+    """Whether what a teacher wrote speaks of the place of a mistake in its trace."""
+    said = text(written.trace.question, written.trace.text).answer or ""
+    seen = set().union(*misconceptions_in(written.trace.question.statement, said))
+    return written.viewpoint is not None and written.viewpoint.trigger in seen
+
+
+def by_rule(config: TeachConfig, room: Classroom) -> Held:
+    """The same measurement of the teacher that knows the rules."""
+    teacher = ModularReflector(min_seen=1)
+    given = [teacher.reflect([trace]) for trace in held_out_traces(config, room)]
+    return measured_on(config, room, [one[0] if len(one) else None for one in given])
+
+
+class Poisoned(Reflector):
+    """Says of every mistake that the questions of a batch invite to make it; all such teachers say the same.
+    """
+
+    async def consider(self, traces: Sequence[InteractionTrace]) -> Reflection:
+        """Harmful viewpoints, as many as there are situations."""
+        invited = Counter(mistake.name for trace in traces for mistake in trace.question.mistakes)
+        return Reflection(
+            tuple(
+                Viewpoint(principle(name, rule=name).text, trigger=name, teacher="poisoned")
+                for name, count in invited.most_common()
+                if count >= POISON_MIN_SEEN
+            )
+        )
+
+
+def play_ensemble(ensemble: Ensemble, seed: int, student: Path, version: str) -> dict[str, Any]:
+    """The loop with an ensemble; its record."""
+    quiet()
+    config = replace(ARMS["instruction"].config(seed), steps=ENSEMBLE_STEPS)
+    bench = Bench(config, *load_student(student))
+    before = float(bench.right().mean())
+    base = KnowledgeBase(cap=config.cap)
+    env: Any = gym.make_vec(
+        "SocraticSciKnow-v0", num_envs=config.questions_per_step * config.rollouts_per_question,
+        rollouts_per_question=config.rollouts_per_question, viewpoints=base,
+        **config.env_kwargs() | {"teacher": "retry"},
+    )  # fmt: skip
+    learner = Learner(bench.model, bench.tokenizer.pad_token_id, config)
+    measure, probing = measured(config, bench.policy, bench.chat, env.questions)
+    sound = ensemble.teachers - ensemble.poisoned
+    teacher = EnsembleReflector(
+        [*(ModularReflector() for _ in range(sound)), *(Poisoned() for _ in range(ensemble.poisoned))],
+        ensemble.votes,
+    )
+    started = time.perf_counter()
+    tokens, informed = 0, before
+    steps = socratic_rl(
+        config, env, bench.policy, bench.chat, learner, Counting(), base, teacher,
+        measure if ensemble.gate else unmeasured,
+    )  # fmt: skip
+    for step, metrics in enumerate(steps, 1):
+        tokens += int(metrics["response_tokens"])
+        if step == config.distil.every - 1:
+            informed = float(bench.right(base.active).mean())
+    env.close()
+    taken = [one for event in base.history if event.what == "activated" for one in event.ids]
+    after = bench.right()
+    return {
+        "experiment": "ensemble",
+        "arm": ensemble.name,
+        "seed": seed,
+        "steps": config.steps,
+        "student_tokens": tokens + probing.usage.completion_tokens,
+        "teacher_tokens": 0,
+        "unassisted": float(after.mean()),
+        "greedy": float(bench.right(temperature=0.0).mean()),
+        "guided": None,
+        "correction_rate": None,
+        "before": before,
+        "informed": informed,
+        "taken": len(taken),
+        "poison_taken": sum(base[one].teacher == "poisoned" for one in taken),
+        "probe_episodes": probing.usage.calls,
+        "seconds": round(time.perf_counter() - started, 1),
+        "settings": {"teachers": ensemble.teachers, "poisoned": ensemble.poisoned, "gate": ensemble.gate},
+        "version": version,
+    }
+
+
+def unmeasured(
+    candidates: Sequence[Viewpoint], _active: Sequence[Viewpoint], seed: int
+) -> Sequence[Measured]:
+    """Every candidate is taken, in an order that chance decides (the later one of a situation stays)."""
+    order = np.random.default_rng(seed).random(len(candidates))
+    return [
+        Measured(one, Utility(1 + float(chance)), better=0.0)
+        for one, chance in zip(candidates, order, strict=True)
+    ]
+
+
 def settings_of(config: SocraticRLConfig) -> dict[str, Any]:
     """The settings of an arm that differ from the preset, without the seed."""
     own, usual = asdict(config), asdict(PRESETS["modular"])
     return {name: value for name, value in own.items() if value != usual[name] and name != "seed"}
 
 
-JOBS: Mapping[str, tuple[Callable[..., dict[str, Any]], Arm | Method]] = {
+JOBS: Mapping[str, tuple[Callable[..., dict[str, Any]], Arm | Method | Lesson | Ensemble]] = {
     **{f"loop/{name}": (play, arm) for name, arm in ARMS.items()},
     **{f"distillation/{name}": (play_distillation, method) for name, method in METHODS.items()},
+    **{f"teaching/{name}": (play_lesson, lesson) for name, lesson in LESSONS.items()},
+    **{f"ensemble/{name}": (play_ensemble, ensemble) for name, ensemble in ENSEMBLES.items()},
 }
 """Every run of the study on a seed, by name: the function and its plan."""

@@ -6,12 +6,11 @@ import argparse
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from benchmarks.socratic_rl.arms import SEEDS
 from benchmarks.study.run import ROOT, code_version
 from socratic_env.records.run_folder import read_lines
 
@@ -35,12 +34,18 @@ def prepare(seed: int, students: Path) -> None:
         make_student(seed, students / f"seed-{seed}")
 
 
+def headline(record: Mapping[str, Any]) -> str:
+    """What a run came to, in a word."""
+    gained = record.get("gain")
+    return f"{record['unassisted']:.3f}" if gained is None else f"utility {gained:+.3f}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing; 0: all of it is there, 1: some failed."""
     from benchmarks.socratic_rl.play import JOBS
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.socratic_rl.run", description=__doc__)
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--seeds", nargs="+", type=int, help="other seeds than the plans' own")
     parser.add_argument("--jobs", nargs="+", choices=sorted(JOBS), default=list(JOBS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--students", type=Path, default=ROOT / "runs" / "socratic_rl")
@@ -57,16 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     failed = 0
     context = multiprocessing.get_context("spawn")
+    jobs = [
+        (name, seed)
+        for name in options.jobs
+        for seed in options.seeds or JOBS[name][1].seeds
+        if (name, seed) not in done
+    ]
+    seeds = sorted({seed for _, seed in jobs})
+    if not jobs:
+        print("all runs are there")
+        return 0
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
-        seeds = list(options.seeds)
         pool.submit(prepare, seeds[0], options.students).result()  # schools the model for all of them
         for each in [pool.submit(prepare, seed, options.students) for seed in seeds[1:]]:
             each.result()
         running = {
             pool.submit(work, name, seed, options.students, version): (name, seed)
-            for seed in seeds
-            for name in options.jobs
-            if (name, seed) not in done
+            for name, seed in sorted(jobs, key=lambda job: job[1])
         }
         for future in as_completed(running):
             name, seed = running[future]
@@ -78,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
-            print(f"{name}, seed {seed}: {record['unassisted']:.3f} in {record['seconds']:.0f} s", flush=True)
+            print(f"{name}, seed {seed}: {headline(record)} in {record['seconds']:.0f} s", flush=True)
     print(f"{len(running) - failed} runs made, {failed} failed")
     return 1 if failed else 0
 

@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from socratic_env.errors import ConfigurationError, TeacherError, check_count
+from socratic_env.errors import TeacherError, check_count
 from socratic_env.models.endpoint import Endpoint
 from socratic_env.models.fields import chat_template_field
 from socratic_env.reflection.prompts import ReflectionPrompt, reflection_prompt
-from socratic_env.reflection.reflector import Reflection, Reflector, reference
-from socratic_env.reflection.structured import ask_checked, json_object
+from socratic_env.reflection.reflector import Reflection, Reflector
+from socratic_env.reflection.structured import ask_checked, viewpoints_in
 from socratic_env.traces import InteractionTrace
-from socratic_env.viewpoints import Viewpoint, applies
+from socratic_env.viewpoints import Viewpoint
 
 _WHO = "reflector 'openai'"
-_FIELDS = {"kind", "trigger", "text"}
 
 
 class OpenAIReflector(Reflector):
@@ -101,40 +100,8 @@ class OpenAIReflector(Reflector):
 
     async def _one(self, trace: InteractionTrace) -> Reflection:
         def read(text: str) -> tuple[Viewpoint, ...]:
-            return self._read(text, trace)
+            return viewpoints_in(text, self.prompt, trace, self._endpoint.model)
 
         viewpoints, fault, usage = await ask_checked(self._endpoint, self.prompt.messages(trace), read)
         faults: tuple[TeacherError, ...] = () if fault is None else (fault,)
         return Reflection(viewpoints or (), faults, usage=usage)
-
-    def _read(self, text: str, trace: InteractionTrace) -> tuple[Viewpoint, ...]:
-        """The viewpoints of an answer. Raises ValueError with what is wrong about it."""
-        listed = json_object(text, "viewpoints")["viewpoints"]
-        if not isinstance(listed, list):
-            raise ValueError('"viewpoints" is no list')
-        if len(listed) > self.prompt.most:
-            raise ValueError(f"it gives {len(listed)} viewpoints; give at most {self.prompt.most}")
-        return tuple(self._viewpoint(each, trace) for each in listed)
-
-    def _viewpoint(self, given: object, trace: InteractionTrace) -> Viewpoint:
-        if not isinstance(given, dict) or not set(given) >= {"kind", "text"} or not set(given) <= _FIELDS:
-            raise ValueError(f'a viewpoint is {given!r:.80}; give an object of "kind", "trigger" and "text"')
-        kind, text, trigger = given["kind"], given["text"], given.get("trigger", "")
-        if kind not in self.prompt.kinds:
-            raise ValueError(f'"kind" is {kind!r:.40}; give {" or ".join(self.prompt.kinds)}')
-        if not isinstance(text, str) or len(text) > self.prompt.max_chars:
-            raise ValueError(f'"text" must be a text of at most {self.prompt.max_chars} characters')
-        try:
-            viewpoint = Viewpoint(
-                text.strip(),
-                kind,
-                trigger,
-                reference(trace),
-                teacher=self._endpoint.model,
-                teacher_version=self.prompt.version,
-            )
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
-        if not applies(viewpoint, trace.question):
-            raise ValueError(f'"trigger" is {trigger!r:.60}; give one of the listed situations, or ""')
-        return viewpoint
