@@ -71,10 +71,10 @@ class TeachConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if (self.teacher == "modular") != (self.prompt == "words"):
+        if self.teacher == "modular" and self.prompt != "words":
             raise ConfigurationError(
-                f"teacher is {self.teacher!r} and prompt is {self.prompt!r}; the teacher 'modular' reads "
-                "'words' only, and a folder's model needs a reflection prompt, such as causal_analysis"
+                f"prompt is {self.prompt!r}, and the teacher 'modular' reads 'words' only; give --teacher a "
+                "folder, or leave --prompt out"
             )
         for name, longest in (
             ("max_viewpoint_tokens", self.max_viewpoint_tokens),
