@@ -153,6 +153,39 @@ class VLLM:
     """No compiled graphs: a faster start, and slower tokens on a GPU."""
     tensor_parallel: int = setting(1, at_least=1)
     """GPUs that share the model."""
+    sleep: bool = setting(False)
+    """Give vLLM's weights and cache back to the GPU while the learner updates, on CUDA."""
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a run needs, before anyone rents a machine."""
+
+    preset: str
+    """The run's settings."""
+    gpu: str
+    """The card: h100-80, h200-141, b200-180, a100-80, a100-40, l40s-48, rtx5090-32, rtx4090-24, rtx3090-24,
+    a10-24 or l4-24."""
+    gpus: int = 1
+    """Cards for learning and for the student's servers; a served teacher has its own."""
+    student: str | None = None
+    """Folder of another student than the preset's, with its config.json."""
+    lengths: Path | None = None
+    """File with the tokens of one response in each line; None: spread evenly up to the longest."""
+    prompt_tokens: int | None = None
+    """Of a question with its system text; None: 512, or less where an eighth of the dialogue is."""
+    guidance_tokens: int | None = None
+    """Of a teacher's text; None: 256, or less where an eighth of the dialogue is."""
+    wrong: float = 0.5
+    """Share of the attempts that are followed by another one."""
+    mfu: float = 0.3
+    """Share of the card's FLOP a second that computing reaches."""
+    mbu: float = 0.6
+    """Share of its memory's bandwidth that decoding and optimizer steps reach."""
+    teacher_tokens_per_second: float = 50.0
+    """Of one request to a served teacher; the requests of a round run together."""
+    json: bool = False
+    """Print JSON for machines."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def train(
         metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
         updated = time.perf_counter()
         if learnt:
-            policy.load_weights(learner.weights().items())
+            policy.load_weights(learner.sampler_weights().items())
 
         synced = time.perf_counter()
         metrics |= time_metrics(metrics, sampled - start, updated - sampled, synced - updated)

@@ -114,9 +114,11 @@ def gradient_of(model, given, **settings):
     twin = copy.deepcopy(model)
     config = replace(CONFIG, questions_per_minibatch=1000, questions_per_step=1000, grad_clip=1e9, **settings)
     learner = Learner(twin, pad=0, config=config)
-    learner.optimizer.step = lambda: None
-    metrics = learner.update(given, np.linspace(-1, 1, len(given)))
-    return metrics, {n: p.grad.clone() for n, p in twin.named_parameters() if p.grad is not None}
+    found = {}
+    learner.optimizer.step = lambda: found.update(
+        {n: p.grad.clone() for n, p in twin.named_parameters() if p.grad is not None}
+    )
+    return learner.update(given, np.linspace(-1, 1, len(given))), found
 
 
 def same_gradients(one, other, tolerance=2e-6):
@@ -314,6 +316,19 @@ def test_adapters_are_all_that_lora_trains_and_exported_weights_hold_them(tiny_s
         each.update(given, np.array([1.0, -1.0] * 4))
     for name, weight in learner.weights().items():
         assert torch.equal(weight, twin.weights()[name])
+
+
+def test_servers_get_weights_in_the_type_of_the_passes_and_a_sampler_beside_the_learner_its_own(tiny_student):
+    urls = {"policy": "server", "servers": ("http://127.0.0.1:8001",)}
+    for chosen in ({"dtype": "bfloat16"}, {"dtype": "bfloat16", **urls}, urls):
+        learner = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=replace(CONFIG, **chosen))
+        own = dict(learner.model.named_parameters())
+        for name, weight in learner.sampler_weights().items():
+            if len(chosen) == 3:
+                assert torch.equal(weight, own[name].bfloat16())
+            else:
+                assert weight is own[name]
+        assert all(weight.dtype == torch.float32 for weight in learner.weights().values())
 
 
 def test_prompt_tokens_get_no_direct_gradient(tiny_student):

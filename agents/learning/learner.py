@@ -134,7 +134,6 @@ class Learner:
 
         told = StepMetrics(self.config.loss)
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
         for loss, part, counts in parts:
             losses_N, logps_N = loss(Models(self._student, self._fixed), part, self.config)
             value = (losses_N * part.weights_N).sum() * counts
@@ -146,6 +145,7 @@ class Learner:
         norm = float(processes.unsharded(torch.nn.utils.clip_grad_norm_(trained, self.config.grad_clip)))
         self._check_finite("gradient's norm", norm)
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # room for the sampler, and for the next pass's scoring
         self.schedule.step()
         passed = sum(int(each.lengths_R.sum()) for each in (rows, corrections) if each is not None)
         return told.as_dict() | {"grad_norm": norm, "tokens": len(rows.targets_N), "trained_tokens": passed}
@@ -153,10 +153,19 @@ class Learner:
     def weights(self) -> dict[str, torch.Tensor]:
         """The whole model's weights under the names that the checkpoint's model has; empty on processes
         that follow, which only take part in gathering them."""
+        return self._gathered(None)
+
+    def sampler_weights(self) -> dict[str, torch.Tensor]:
+        """The same as they are sent to the sampler: to servers in the type of the passes, which is half the
+        bytes where that is bfloat16; a sampler in this process copies out of the learner's own tensors."""
+        low = self.config.policy == "server" and self.config.dtype == "bfloat16"
+        return self._gathered(torch.bfloat16 if low else None)
+
+    def _gathered(self, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
         leads, kept = processes.rank() == 0, {}
         for name, weight in full_weights(self.model):
             if leads:
-                kept[name] = weight
+                kept[name] = weight if dtype is None else weight.detach().to(dtype)
         return kept
 
     def state(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import torch
 from agents.learning.samples import Completion, Sampling
 from agents.policies.policy import NamedWeights
 
-_MOST_TOKENS = 16384  # of prompts and responses in one forward pass
+MOST_TOKENS = 16384
+"""Of prompts and responses in one forward pass."""
 
 
 class TransformersPolicy:
@@ -34,7 +35,7 @@ class TransformersPolicy:
         was_training = self.model.training
         self.model.eval()
         longest = max(map(len, prompts), default=0) + sampling.max_tokens
-        rows = max(1, _MOST_TOKENS // longest)
+        rows = max(1, MOST_TOKENS // longest)
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
             completions = self._generate([prompts[i] for i in chosen], sampling, generator)

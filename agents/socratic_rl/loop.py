@@ -71,7 +71,7 @@ def socratic_rl(
         log.event(step + 1, "interaction", {"viewpoints": shown, **counts})
         if config.reinforce:
             metrics |= learn(batch, learner, chat, config) or {"skipped": 1.0}
-            policy.load_weights(learner.weights().items())
+            policy.load_weights(learner.sampler_weights().items())
 
         # Phase 2: the teacher reflects on the traces.
         if config.reflect:
@@ -151,5 +151,5 @@ def take_in(
         found = distil(learner.model, learner.pad, config.distil, worked, plain, seed)
     except NothingToLearn as error:
         return {"skipped": str(error)}
-    policy.load_weights(learner.weights().items())
+    policy.load_weights(learner.sampler_weights().items())
     return found
