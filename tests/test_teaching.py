@@ -23,7 +23,7 @@ from agents.teaching.gradient import policy_gradient
 from agents.teaching.lessons import Worth, Writer
 from agents.teaching.model_reflector import ModelReflector
 from agents.teaching.preference import pairs_of
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 from agents.warm_start.modular_student import make_tokenizer, principle, words_of
 from agents.warm_start.word_student import make_student
 from socratic_env.errors import ConfigurationError

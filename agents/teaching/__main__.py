@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from agents.runs.preflight import check_free, claim
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 from socratic_env.errors import SocraticError
 from socratic_env.terminal import forgive_encodings
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (SocraticError, OSError) as error:
         return _fail(console, error, 2)
     from agents.job import progress_bar  # torch and transformers take seconds
-    from agents.teaching.run import TEACHER, work
+    from agents.teaching.classroom import TEACHER, work
 
     try:
         with progress_bar(console) as progress:

@@ -13,7 +13,7 @@ from agents.learning.samples import Sample
 from agents.options import PolicyLoss
 from agents.rollout import mixed_seed
 from agents.teaching.lessons import Worth, Writer, Written, drawn
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 from agents.trainer import advantages_of
 from socratic_env.traces import InteractionTrace
 

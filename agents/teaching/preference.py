@@ -11,7 +11,7 @@ import numpy as np
 from agents.learning.preferences import Pair, prefer
 from agents.rollout import mixed_seed
 from agents.teaching.lessons import Worth, Writer, Written, drawn
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 from socratic_env.errors import SocraticError
 from socratic_env.traces import InteractionTrace
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.socratic_rl.program import PRESETS, SocraticRLConfig
 from agents.socratic_rl.program import ViewpointDistillation as Settings
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 
 SEEDS = tuple(range(200, 208))
 TEACHING_SEEDS = tuple(range(210, 218))
@@ -114,7 +114,9 @@ LESSONS = {
         Lesson("policy gradient", "each viewpoint rewarded with its utility on 2 targeted probes"),
         Lesson("policy gradient, KL .05", "the same, held nearer to the teacher as it was", {"kl": 0.05}),
         Lesson("policy gradient, no KL", "the same, not held", {"kl": 0.0}),
-        Lesson("dpo", "pairs of viewpoints on a trace, the more useful preferred", {"method": "dpo", "probes": 8}),
+        Lesson(
+            "dpo", "pairs of viewpoints on a trace, the more useful preferred", {"method": "dpo", "probes": 8}
+        ),
     )
 }
 

@@ -23,10 +23,10 @@ from agents.socratic_rl.loop import socratic_rl
 from agents.socratic_rl.modular_reflector import ModularReflector, misconceptions_in
 from agents.socratic_rl.program import PRESETS, SocraticRLConfig
 from agents.socratic_rl.run_steps import measured
+from agents.teaching.classroom import Classroom, Held, classroom, held_out_traces, held_out_words, measured_on
+from agents.teaching.classroom import learn as learn_to_teach
 from agents.teaching.lessons import Written
-from agents.teaching.run import Classroom, Held, classroom, held_out_traces, held_out_words, measured_on
-from agents.teaching.run import learn as learn_to_teach
-from agents.teaching.settings import TeachConfig
+from agents.teaching.teach_config import TeachConfig
 from agents.warm_start.modular_student import misconceptions, principle
 from benchmarks.socratic_rl.arms import (
     ARMS,
@@ -292,8 +292,7 @@ def by_rule(config: TeachConfig, room: Classroom) -> Held:
 
 
 class Poisoned(Reflector):
-    """Says of every mistake that the questions of a batch invite to make it; all such teachers say the same.
-    """
+    """Says of every mistake that the questions of a batch invite to make it; all such teachers say the same."""
 
     async def consider(self, traces: Sequence[InteractionTrace]) -> Reflection:
         """Harmful viewpoints, as many as there are situations."""

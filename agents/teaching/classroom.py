@@ -26,7 +26,7 @@ from agents.socratic_rl.policy_student import PolicyStudent
 from agents.teaching.forms import form_of
 from agents.teaching.lessons import Worth, Writer, Written, drawn
 from agents.teaching.preference import pairs_of
-from agents.teaching.settings import METHODS, TeachConfig
+from agents.teaching.teach_config import METHODS, TeachConfig
 from agents.warm_start import modular_student, modular_teacher
 from agents.warm_start.word_student import make_student
 from socratic_env.errors import SocraticError
