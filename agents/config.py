@@ -160,8 +160,18 @@ class TrainConfig:
     """Of AdamW."""
     grad_clip: float = setting(1.0, above=0)
     """Largest norm of the gradient, above 0."""
+    save_every: int = setting(10, at_least=1, resumable=True)
+    """Steps between checkpoints (one before and one after are always made)."""
+    keep_last: int = setting(1, at_least=1, resumable=True)
+    """How many of the last checkpoints stay; a run goes on from the last one."""
+    keep_best: bool = setting(False, resumable=True)
+    """Also save and keep the step of the evaluation with the best unassisted accuracy so far."""
+    save_in_background: bool = setting(False, resumable=True)
+    """Write checkpoints while training goes on, from a copy of them in the host's memory."""
     eval_every: int = setting(10, at_least=1, resumable=True)
-    """Steps between evaluations, each with a checkpoint (one before and one after are always made)."""
+    """Steps between evaluations (one before and one after are always made)."""
+    early_stopping: int = setting(0, at_least=0, resumable=True)
+    """End the run after so many evaluations in a row without a better unassisted accuracy; 0: never."""
     eval_questions: int = setting(256, at_least=1)
     """Held-out questions of an evaluation, all different; where there are fewer, all of them."""
     eval_samples: int = setting(4, at_least=1)

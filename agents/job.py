@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from agents.reports.report import write_report
 from agents.reports.summary import by_part, changes, training_warnings, warnings
 from agents.runs.alarms import alarms
 from agents.runs.assembly import chat_of, load_student, make_policy, warm_student
-from agents.runs.checkpoint import checkpoint_name, save_checkpoint
+from agents.runs.best import best_step, stalled
+from agents.runs.checkpoint import Checkpoints, checkpoint_name
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import CHECKPOINTS, RunLog
 from agents.runs.preflight import Environments
@@ -33,7 +34,7 @@ from socratic_env.evaluation.html import shares
 from socratic_env.models.chat import Chat
 from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
 
-Steps = Callable[[TrainConfig, Environments, Policy, Chat, Learner, RunLog, int], Iterator[dict[str, float]]]
+Steps = Callable[[TrainConfig, Environments, Policy, Chat, Learner, RunLog, int], Generator[dict[str, float]]]
 """(config, environments, policy, chat, learner, log, first) -> the metrics of each step from the first on."""
 
 
@@ -45,7 +46,7 @@ def socratic_po(
     learner: Learner,
     log: RunLog,
     first: int,
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """The steps of `agents.train`."""
     return train(config, environments.train, policy, chat, learner, log, first)
 
@@ -105,7 +106,6 @@ def run(
     with ExitStack() as opened:
         log = RunLog(config.run_dir, config, start.resume_step)
         opened.callback(log.close)
-        checkpoints = log.folder / CHECKPOINTS
         progress = opened.enter_context(progress_bar(console))
         model, tokenizer, distance = start.model, start.tokenizer, start.distance
         if start.warm_set is not None:
@@ -119,53 +119,83 @@ def run(
         progress.console.print(f"student: {sum(p.numel() for p in model.parameters()):,} parameters")
         learner = processes.leading(Learner(model, tokenizer.pad_token_id, config))
         first = done = start.step
-        if start.place is not None:
-            place = start.place
-            learner.load(place)
+        checkpoints = Checkpoints(log.folder / CHECKPOINTS, model, tokenizer, learner, start.place)
+        opened.callback(checkpoints.close)
+        if checkpoints.place is None:
+            checkpoints.save(0)
+            checkpoints.wait()  # a sampler begins with it
         else:
-            place = save_checkpoint(checkpoints, 0, model, tokenizer, learner)
-        policy = make_policy(config, place, learner, chat, progress)
+            learner.load(checkpoints.place)
+        assert checkpoints.place is not None
+        policy = make_policy(config, checkpoints.place, learner, chat, progress)
         opened.callback(policy.close)
         evaluator = Evaluator(config, environments.make, policy, chat, log, distance)
         opened.callback(evaluator.close)
         try:
-            if due(config, first) and first not in log.evaluated:
+            if due(config.eval_every, first, config) and first not in log.evaluated:
                 show(progress.console, first, evaluator(first))
             write_report(log.folder)  # at each evaluation, so that an interrupted run has one too
             bar = progress.add_task("training", total=config.steps, completed=first, status="")
             taken = [m for m in read_lines(log.folder / METRICS) if m["kind"] == "train"]
             rung = alarms(taken).keys()
-            for metrics in steps(config, environments, policy, chat, learner, log, first):
-                done += 1
-                status = (
-                    f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
-                    f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
-                )
-                progress.update(bar, completed=done, status=status)
-                taken.append(metrics)
-                ringing = alarms(taken)
-                for name in ringing.keys() - rung:
-                    warn(progress.console, f"step {done}: {name}: {ringing[name]}")
-                rung = ringing.keys()
-                if due(config, done):
-                    show(progress.console, done, evaluator(done))
-                    place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
-                    write_report(log.folder)
+            with closing(steps(config, environments, policy, chat, learner, log, first)) as going:
+                for metrics in () if stops_early(config, log.folder) else going:
+                    done += 1
+                    status = (
+                        f"unassisted {metrics['unassisted']:.2f}  guided {metrics['guided']:.2f}  "
+                        f"mu {metrics['mu_1']:.2f}  {metrics['seconds']:.1f} s/step"
+                    )
+                    progress.update(bar, completed=done, status=status)
+                    taken.append(metrics)
+                    ringing = alarms(taken)
+                    for name in ringing.keys() - rung:
+                        warn(progress.console, f"step {done}: {name}: {ringing[name]}")
+                    rung = ringing.keys()
+                    evaluated = due(config.eval_every, done, config)
+                    if evaluated:
+                        show(progress.console, done, evaluator(done))
+                    ends = evaluated and stops_early(config, log.folder)
+                    best = best_of(config, log.folder)
+                    if due(config.save_every, done, config) or ends or (evaluated and best == done):
+                        checkpoints.save(done, best)
+                    if evaluated:
+                        write_report(log.folder)
+                    if ends:
+                        break
         except TeacherDown as error:
-            if place.name != checkpoint_name(done):
-                place = save_checkpoint(checkpoints, done, model, tokenizer, learner)
+            if checkpoints.place.name != checkpoint_name(done):
+                checkpoints.save(done, best_of(config, log.folder))
+            checkpoints.wait()
             write_report(log.folder)
-            raise TeacherDown(f"stopped after step {done}, which {place} holds: {error}") from error
+            held = f"which {checkpoints.place} holds"
+            raise TeacherDown(f"stopped after step {done}, {held}: {error}") from error
+        checkpoints.wait()
     processes.release_followers()
     summary(log.folder)
-    console.print(f"checkpoint: {place}", highlight=False, soft_wrap=True)
+    if done < config.steps:
+        console.print(
+            f"ended early: no better unassisted accuracy in the last {config.early_stopping} evaluations",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"checkpoint: {checkpoints.place}", highlight=False, soft_wrap=True)
     console.print(f"report: {(log.folder / REPORT).resolve()}", highlight=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s in all", highlight=False)
 
 
-def due(config: TrainConfig, step: int) -> bool:
-    """Whether a step ends with an evaluation and a checkpoint."""
-    return step % config.eval_every == 0 or step == config.steps
+def due(every: int, step: int, config: TrainConfig) -> bool:
+    """Whether something is done after a step that is done every so many steps, and after the last one."""
+    return step % every == 0 or step == config.steps
+
+
+def best_of(config: TrainConfig, folder: Path) -> int | None:
+    """The step whose checkpoint a run keeps as its best one, if it does."""
+    return best_step(read_lines(folder / METRICS)) if config.keep_best else None
+
+
+def stops_early(config: TrainConfig, folder: Path) -> bool:
+    """Whether a run ends here, since its evaluations stopped getting better."""
+    return 0 < config.early_stopping <= stalled(read_lines(folder / METRICS))
 
 
 def progress_bar(console: Console) -> Progress:

@@ -11,7 +11,7 @@ Departures from the printed algorithm, and where they occur:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +72,7 @@ def train(
     learner: Learner,
     log: Log,
     start_step: int = 0,
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """Train from a step on; yields the metrics of each step. Raises TeacherDown before a step whose batch had
     too little teaching."""
     sampling = Sampling(config.temperature, max_tokens=config.max_response_tokens)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,26 +27,98 @@ _FOLDER = re.compile(r"step-(\d{6,})")
 
 
 def save_checkpoint(
-    folder: Path, step: int, model: Any, tokenizer: Any, learner: Learner | None = None
+    folder: Path,
+    step: int,
+    model: Any,
+    tokenizer: Any,
+    learner: Learner | None = None,
+    keep_last: int = 1,
+    best: int | None = None,
 ) -> Path:
-    """Write the checkpoint of a step below `folder` and remove the earlier ones.
+    """Write the checkpoint of a step below `folder` and remove all but the last ones and that of step `best`.
 
     Raises CheckpointError if it cannot be written (a full disk); earlier ones then stay.
     """
-    place = folder / checkpoint_name(step)
-    weights: dict[str, torch.Tensor] | None = None
-    state: dict[str, Any] = {"step": step}
-    if learner is not None:
-        weights = learner.weights()
-        state |= {"form": _form(weights, learner.config), **learner.state()}
+    weights, state = (None, {"step": step}) if learner is None else _held(step, learner)
+    return _write(folder, model, tokenizer, weights, state, keep_last, best)
+
+
+def _held(step: int, learner: Learner) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """(weights, trainer state) of a step. They may be the learner's own tensors."""
+    weights = learner.weights()
+    return weights, {"step": step, "form": _form(weights, learner.config), **learner.state()}
+
+
+def _write(
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    weights: Mapping[str, torch.Tensor] | None,
+    state: Mapping[str, Any],
+    keep_last: int,
+    best: int | None,
+) -> Path:
+    place = folder / checkpoint_name(state["step"])
     with _whole(place, "checkpoint") as fresh:
         model.save_pretrained(fresh, state_dict=weights)
         tokenizer.save_pretrained(fresh)
         torch.save(state, fresh / TRAINER)
+    stays = {*_found(folder)[-keep_last:], place}
+    if best is not None:
+        stays.add(folder / checkpoint_name(best))
     for other in folder.iterdir():
-        if other != place and _FOLDER.match(other.name):
+        if other not in stays and _FOLDER.match(other.name):
             shutil.rmtree(other, ignore_errors=True)
     return place
+
+
+class Checkpoints:
+    """The checkpoints of a run, each written at once or while training goes on.
+
+    Attributes:
+        place: of the last one that was saved, or is being written; None: there is none yet.
+    """
+
+    def __init__(
+        self, folder: Path, model: Any, tokenizer: Any, learner: Learner, place: Path | None
+    ) -> None:
+        self.place = place
+        self._folder, self._model, self._tokenizer, self._learner = folder, model, tokenizer, learner
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[Path] | None = None
+
+    def save(self, step: int, best: int | None = None) -> None:
+        """Save a step, and keep that of the best one. Raises CheckpointError, also for the one before."""
+        self.wait()
+        config = self._learner.config
+        weights, state = _held(step, self._learner)
+        if config.save_in_background:
+            weights, state = _copied(weights), _copied(state)
+        self._writing = self._writer.submit(
+            _write, self._folder, self._model, self._tokenizer, weights, state, config.keep_last, best
+        )
+        self.place = self._folder / checkpoint_name(step)
+        if not config.save_in_background:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until what was saved is on the disk. Raises CheckpointError if it cannot be written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Wait, whether it can be written or not."""
+        self._writer.shutdown()
+
+
+def _copied(value: Any) -> Any:
+    """Tensors of nested dicts and lists as copies on the host."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def checkpoint_name(step: int) -> str:
@@ -81,8 +154,13 @@ def _whole(folder: Path, what: str) -> Iterator[Path]:
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """The last complete checkpoint below `folder`, if there is one."""
-    found = sorted(p for p in folder.glob("step-*") if _FOLDER.fullmatch(p.name))
+    found = _found(folder)
     return found[-1] if found else None
+
+
+def _found(folder: Path) -> list[Path]:
+    """Complete checkpoints, the latest last."""
+    return sorted(p for p in folder.glob("step-*") if _FOLDER.fullmatch(p.name))
 
 
 def check_form(place: Path, model: Any, config: TrainConfig) -> int:

@@ -72,11 +72,12 @@ class SocraticRLConfig(TrainConfig):
                 f"distil.always is set, and distil.method is {self.distil.method!r}, which has nothing to "
                 "learn from without viewpoints; use instruction, or leave it out"
             )
-        if self.eval_every % self.distil.every:
-            raise ConfigurationError(
-                f"eval_every is {self.eval_every} and distil.every is {self.distil.every}; checkpoints come "
-                "with evaluations, and must not fall between two distillations: give a multiple"
-            )
+        for name in ("save_every", "eval_every"):
+            if getattr(self, name) % self.distil.every:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)} and distil.every is {self.distil.every}; checkpoints "
+                    "and evaluations must not fall between two distillations: give a multiple"
+                )
 
     def reflector_spec(self) -> str | Mapping[str, Any]:
         """The reflecting teacher as `socratic_env.reflection.from_spec` takes it."""
@@ -104,6 +105,7 @@ PRESETS: Mapping[str, TrainConfig] = {
         loss=PolicyLoss(rollout_is_clip=None),  # the sampler is the learner's own model
         lr=1e-3,
         weight_decay=0.0,
+        save_every=4,
         eval_every=4,
         eval_questions=512,
         eval_samples=1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from agents.config import TrainConfig
 from agents.learning.learner import Learner
@@ -32,7 +32,7 @@ def steps(
     learner: Learner,
     log: RunLog,
     first: int,
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float]]:
     """Algorithm 1, with its knowledge base and event log in the run's folder."""
     assert isinstance(config, SocraticRLConfig)
     teacher = from_spec(config.reflector_spec())

@@ -45,6 +45,7 @@ def _method(method: str, **more: Any) -> dict[str, Any]:
 _ALONE: dict[str, Any] = {
     "reflect": False,
     "distil": Settings(every=2 * STEPS),  # never
+    "save_every": 2 * STEPS,
     "eval_every": 2 * STEPS,
 }
 ARMS = {

@@ -17,7 +17,7 @@ from agents.runs.metric_table import definition
 SMALL = [
     "--warm.steps", "30", "--warm.batch", "32", "--questions-per-step", "4",
     "--rollouts-per-question", "4", "--questions-per-minibatch", "2",
-    "--eval-questions", "8", "--eval-samples", "2", "--eval-every", "2",
+    "--eval-questions", "8", "--eval-samples", "2", "--eval-every", "2", "--save-every", "2",
 ]  # fmt: skip
 
 
