@@ -46,6 +46,17 @@ def test_a_calm_run_rings_nothing():
         (steps(2, teacher_faults=2.0), ["teacher faults"]),
         (steps(2, teacher_calls=0.0, teacher_faults=0.0), []),
         (steps(2 * WINDOW, guided=None), []),
+        ([*steps(reflection_distinct=4.0), *steps(reflection_distinct=1.0)], ["viewpoint collapse"]),
+        ([*steps(reflection_distinct=4.0), *steps(WINDOW - 1, reflection_distinct=1.0), *steps(1)], []),
+        ([*steps(reflection_distinct=4.0), *steps(reflection_distinct=2.0)], []),
+        (steps(2 * WINDOW, reflection_distinct=1.0), []),
+        (
+            [
+                *steps(reflection_distinct=4.0),
+                *steps(reflection_distinct=1.0, unassisted=0.95, guided=0.98, entropy=1.0),
+            ],
+            [],
+        ),
     ],
 )
 def test_alarms_ring_where_their_definition_holds(records, rings):

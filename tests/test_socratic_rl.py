@@ -18,6 +18,7 @@ from agents.socratic_rl.loop import PHASES, check_reflection, socratic_rl
 from agents.socratic_rl.modular_reflector import ModularReflector
 from agents.socratic_rl.program import PRESETS, PROGRAM, SocraticRLConfig, ViewpointDistillation
 from agents.socratic_rl.run_steps import measured
+from agents.teaching.__main__ import main as teach
 from agents.train import main
 from agents.warm_start.modular_student import make_tokenizer, principle
 from agents.warm_start.word_student import END, make_student
@@ -77,10 +78,13 @@ class Scripted:
 
 class Written:
     def __init__(self):
-        self.events, self.steps = [], []
+        self.events, self.steps, self.rows = [], [], []
 
     def event(self, step, phase, what):
         self.events.append((step, phase, what))
+
+    def instructions(self, step, rows):
+        self.rows += rows
 
     def metrics(self, kind, step, values):
         self.steps.append((step, values))
@@ -135,6 +139,25 @@ def test_the_base_tells_where_a_viewpoint_came_from_and_what_it_was_worth(run):
         assert one.utility.value > 0.5
         said = [event.what for event in base.history if one.id in event.ids]
         assert said[:4] == ["proposed", "measured", "activated", "distilled"]
+
+
+def test_right_workings_with_viewpoints_are_rows_for_instruction_tuning(run):
+    _, log, _, _ = run()
+    assert log.rows
+    questions = ModularQuestions("train")
+    for row in log.rows:
+        question = questions.find(row["id"])
+        shown = [name for name in HELD if principle(name).text in row["instruction"].splitlines()]
+        assert shown == [name for name in HELD if name in {m.name for m in question.mistakes}]
+        assert question.answer in row["output"]
+        assert row["input"] == question.text
+
+
+def test_what_the_teacher_gives_is_counted_by_kind_and_by_how_different_it_is(run):
+    _, _, _, metrics = run()
+    assert metrics[0]["reflection_distinct"] >= len(HELD)
+    assert metrics[0]["reflection_entropy"] > 0
+    assert metrics[0]["reflection_share_principle"] == 1
 
 
 def test_what_does_not_help_is_not_shown(run):
@@ -240,6 +263,8 @@ def test_the_options_of_the_page_exist(capsys):
     text = (Path(__file__).parents[1] / "docs" / "socratic_rl.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         main(["--help"], PROGRAM)
+    with pytest.raises(SystemExit):
+        teach(["--help"])
     shown = capsys.readouterr().out
     for option in set(re.findall(r"--[a-z][a-z.-]+", text)) - {"--resume", "--preset", "--help"}:
         assert option in shown, option

@@ -105,12 +105,29 @@ def teacher_faults(train: Records) -> str | None:
     )
 
 
+def viewpoint_collapse(train: Records) -> str | None:
+    """The reflecting teacher gives one and the same viewpoint in every step of the window, gave different
+    ones before, and many first attempts are wrong."""
+    first, last = (_values(part, "reflection_distinct") for part in (train[:WINDOW], train[-WINDOW:]))
+    right = _values(train[-WINDOW:], "unassisted")
+    if len(train) < 2 * WINDOW or len(last) < WINDOW or last.max() > 1 or not (first > 1).any():
+        return None
+    if len(right) and right.mean() >= MASTERED:
+        return None
+    return (
+        f"the reflecting teacher says one thing in each of the last {WINDOW} steps, and said up to "
+        f"{first.max():.0f} before: it no longer looks at the traces; raise kl where it is a model that was "
+        "taught, take fresh probes, or an ensemble"
+    )
+
+
 ALARMS: Mapping[str, Alarm] = {
     "learns nothing": learns_nothing,
     "assisted reward hacking": assisted_reward_hacking,
     "leaks": leaks,
     "entropy collapse": entropy_collapse,
     "teacher faults": teacher_faults,
+    "viewpoint collapse": viewpoint_collapse,
 }
 
 

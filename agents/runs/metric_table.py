@@ -284,6 +284,16 @@ _VIEWPOINTS = (
         Metric("reflection_faults", "faults",
                "Requests to the reflecting teacher in this step that gave nothing usable."),
     ), zeros=False),
+    Panel("Different viewpoints of a step", "count", (
+        Metric("reflection_distinct", "different", "Different viewpoints that the reflecting teacher gave."),
+    ), zeros=False),
+    Panel("How evenly they are spread", "nats", (
+        Metric("reflection_entropy", "entropy",
+               "Entropy of which viewpoint it is, of all that the teacher gave in the step; 0: always one."),
+    ), zeros=False),
+    Panel("Kinds of viewpoints of a step", "share", (
+        Metric("reflection_share_*", "*", "Share of the viewpoints that are of a kind."),
+    ), zeros=False),
     Panel("Workings that were distilled", "count", (
         Metric("distillation_workings", "workings", "Workings, or pairs of them, that a distillation used."),
     ), zeros=False),

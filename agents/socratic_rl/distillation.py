@@ -27,6 +27,7 @@ from socratic_env.errors import SocraticError
 from socratic_env.models.chat import Chat
 from socratic_env.questions import QuestionSet
 from socratic_env.types import Question
+from socratic_env.viewpoints import InContext, Viewpoint
 
 
 class NothingToLearn(SocraticError):
@@ -56,6 +57,27 @@ def workings(batch: RolloutBatch, questions: QuestionSet, chat: Chat) -> list[Wo
             question = questions.find(batch.episodes[sample.row].question.id)
             plain = chat.prompt(messages(open_dialogue(question)))
             found.append(Worked(question, sample.prompt, plain, sample.response, sample.correct))
+    return found
+
+
+def instructions(worked: Sequence[Worked], shown: Sequence[Viewpoint], chat: Chat) -> list[dict[str, str]]:
+    """Verified right workings with viewpoints as rows for instruction tuning elsewhere (the paper's section
+    3.4): {"instruction": the viewpoints, "input": the question, "output": the working, "id"}.
+
+    shown: the active viewpoints; those that apply to a question are its instruction.
+    """
+    found, active = [], InContext(shown)
+    for one in worked:
+        said = active.on(one.question)
+        if one.correct and said:
+            found.append(
+                {
+                    "instruction": "\n".join(viewpoint.text for viewpoint in said),
+                    "input": one.question.text,
+                    "output": chat.text(one.response),
+                    "id": one.question.id,
+                }
+            )
     return found
 
 

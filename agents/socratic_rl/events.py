@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from agents.runs.log import RunLog
 from socratic_env.records.run_folder import METRICS, read_lines
 from socratic_env.types import Episode
 
-EVENTS, VIEWPOINTS = "events.jsonl", "viewpoints.jsonl"
-"""Files of a run's folder: the event log, and the knowledge base."""
+EVENTS, VIEWPOINTS, INSTRUCTIONS = "events.jsonl", "viewpoints.jsonl", "instructions.jsonl"
+"""Files of a run's folder: the event log, the knowledge base, and the rows for instruction tuning."""
 
 
 class Events:
@@ -23,14 +23,20 @@ class Events:
     """
 
     def __init__(self, log: RunLog, step: int) -> None:
-        self._log, self._path = log, log.folder / EVENTS
-        kept = [event for event in read_lines(self._path) if event["step"] <= step] if step else []
-        self._path.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+        self._log, self._path, self._rows = log, log.folder / EVENTS, log.folder / INSTRUCTIONS
+        for path in (self._path, self._rows):
+            kept = [line for line in read_lines(path) if line["step"] <= step] if step else []
+            path.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def event(self, step: int, phase: str, what: Mapping[str, Any]) -> None:
         """One entry."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "phase": phase, **what}) + "\n")
+            file.write(_line({"step": step, "phase": phase, **what}))
+
+    def instructions(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
+        """The rows of a step."""
+        with self._rows.open("a", encoding="utf-8") as file:
+            file.writelines(_line({**row, "step": step}) for row in rows)
 
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """As of RunLog."""
@@ -43,6 +49,10 @@ class Events:
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
         """As of RunLog."""
         return self._log.failed_batch(step, batch)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def cut_base(folder: Path, step: int) -> Path:

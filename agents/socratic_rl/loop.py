@@ -16,7 +16,14 @@ from agents.learning.samples import Sampling
 from agents.metrics import batch_metrics
 from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
-from agents.socratic_rl.distillation import NothingToLearn, Worked, distil, without_viewpoints, workings
+from agents.socratic_rl.distillation import (
+    NothingToLearn,
+    Worked,
+    distil,
+    instructions,
+    without_viewpoints,
+    workings,
+)
 from agents.socratic_rl.program import SocraticRLConfig
 from agents.trainer import Log, batch_of_questions, learn
 from socratic_env.dialogue import Rules
@@ -26,7 +33,7 @@ from socratic_env.evaluation.utilities import Measured, accepted
 from socratic_env.models.chat import Chat
 from socratic_env.reflection import Reflection, Reflector
 from socratic_env.traces import traces_of
-from socratic_env.viewpoints import KnowledgeBase, Viewpoint
+from socratic_env.viewpoints import KnowledgeBase, Viewpoint, diversity
 
 Measure = Callable[[Sequence[Viewpoint], Sequence[Viewpoint], int], Sequence[Measured]]
 """(candidates, V, seed) -> what was found of each candidate beside V."""
@@ -38,6 +45,10 @@ class EventLog(Log, Protocol):
 
     def event(self, step: int, phase: str, what: Mapping[str, Any]) -> None:
         """One entry of the event log."""
+        ...
+
+    def instructions(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
+        """Verified right workings with viewpoints, as rows for instruction tuning."""
         ...
 
 
@@ -66,9 +77,9 @@ def socratic_rl(
         ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
         batch = rollout(env, policy, chat, sampling, mixed_seed(config.seed, step), ids)
         metrics = batch_metrics(batch)
-        shown = [one.id for one in base.active]
+        shown = base.active
         counts = {"episodes": len(batch.episodes), "solved": sum(batch.solved)}
-        log.event(step + 1, "interaction", {"viewpoints": shown, **counts})
+        log.event(step + 1, "interaction", {"viewpoints": [one.id for one in shown], **counts})
         if config.reinforce:
             metrics |= learn(batch, learner, chat, config) or {"skipped": 1.0}
             policy.load_weights(learner.sampler_weights().items())
@@ -81,6 +92,7 @@ def socratic_rl(
             what = {"proposed": [v.id for v in proposed], "unread": reflection.unread, "faults": faults}
             log.event(step + 1, "reflection", what)
             metrics["reflection_faults"] = float(len(faults))
+            metrics |= {f"reflection_{name}": value for name, value in diversity(reflection).items()}
             check_reflection(reflection, config.max_teacher_faults)
 
             # Phase 3: what its viewpoints are worth decides which of them are active.
@@ -88,7 +100,9 @@ def socratic_rl(
             log.event(step + 1, "meta-learning", {"accepted": [one.id for one in taken]})
 
         # Phase 4: the student takes in what it was shown.
-        worked += workings(batch, env.questions, chat)
+        new = workings(batch, env.questions, chat)
+        log.instructions(step + 1, instructions(new, shown, chat))
+        worked += new
         if (step + 1) % config.distil.every == 0:
             if base.active or config.distil.always or not config.reflect:
                 rules = env.interaction.rules

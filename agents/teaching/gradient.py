@@ -16,6 +16,7 @@ from agents.teaching.lessons import Worth, Writer, Written, drawn
 from agents.teaching.teach_config import TeachConfig
 from agents.trainer import advantages_of
 from socratic_env.traces import InteractionTrace
+from socratic_env.viewpoints import diversity
 
 
 def learner_config(config: TeachConfig) -> TrainConfig:
@@ -70,11 +71,8 @@ def sample_of(written: Written, row: int, group: int, reward: float) -> Sample:
 
 def told(written: list[Written], rewards: list[float]) -> dict[str, float]:
     """Metrics of viewpoints: mean reward, the share that could not be read, and how different they are."""
-    ids = [one.viewpoint.id for one in written if one.viewpoint is not None]
-    counts = np.unique(ids, return_counts=True)[1] / max(1, len(ids))
     return {
         "utility": float(np.mean(rewards)),
         "unreadable": sum(one.viewpoint is None for one in written) / len(written),
-        "distinct": float(len(counts)),
-        "diversity": float(-(counts * np.log(counts)).sum()),  # entropy of what is said, in nats
+        **diversity(one.viewpoint for one in written if one.viewpoint is not None),
     }

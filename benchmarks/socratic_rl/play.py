@@ -119,6 +119,9 @@ class Counting:
         """Kept by name alone."""
         self.events.append((step, phase))
 
+    def instructions(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
+        """Nothing."""
+
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Nothing."""
 
@@ -267,7 +270,7 @@ def play_lesson(lesson: Lesson, seed: int, student: Path, version: str) -> dict[
         "rule": float(ruled.generic_T.mean()),
         "rule_targeted": float(ruled.targeted_T.mean()),
         "names_error": float(np.mean(named)),
-        "diversity": last.get("diversity"),
+        "diversity": last.get("entropy"),
         "unreadable": found["unreadable"][1],
         "implicit_accuracy": found["implicit_accuracy"]["share"],
         "probe_episodes": found["probe_episodes"],
@@ -292,7 +295,7 @@ def by_rule(config: TeachConfig, room: Classroom) -> Held:
 
 
 class Poisoned(Reflector):
-    """Says of every mistake that the questions of a batch invite to make it; all such teachers say the same."""
+    """Says of every mistake that a batch's questions invite to make it; all such teachers say the same."""
 
     async def consider(self, traces: Sequence[InteractionTrace]) -> Reflection:
         """Harmful viewpoints, as many as there are situations."""

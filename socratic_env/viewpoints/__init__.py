@@ -1,5 +1,6 @@
 """Viewpoints (Socratic-RL): short pieces of knowledge in the student's context, and the base of them all."""
 
+from socratic_env.viewpoints.diversity import diversity
 from socratic_env.viewpoints.in_context import (
     InContext,
     Viewpoints,
@@ -23,6 +24,7 @@ __all__ = [
     "Viewpoint",
     "Viewpoints",
     "applies",
+    "diversity",
     "labels",
     "leaking",
     "relevant",
