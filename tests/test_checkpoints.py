@@ -135,9 +135,7 @@ def test_a_checkpoint_that_could_not_be_written_is_said_at_the_next(saving, tmp_
 
 @given(st.lists(st.sampled_from([None, 0.0, 0.25, 0.5, 1.0]), max_size=8))
 def test_the_best_evaluation_is_the_first_that_none_is_better_than(scores):
-    records = [
-        {"kind": "eval", "step": 2 * i, "sampled_unassisted": score} for i, score in enumerate(scores)
-    ]
+    records = [{"kind": "eval", "step": 2 * i, "sampled_unassisted": score} for i, score in enumerate(scores)]
     records.insert(0, {"kind": "train", "step": 1, "sampled_unassisted": 2.0})
     known = [score for score in scores if score is not None]
     if not known:
