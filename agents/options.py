@@ -153,8 +153,9 @@ class VLLM:
     """No compiled graphs: a faster start, and slower tokens on a GPU."""
     tensor_parallel: int = setting(1, at_least=1)
     """GPUs that share the model."""
-    sleep: bool = setting(False)
-    """Give vLLM's weights and cache back to the GPU while the learner updates, on CUDA."""
+    sleep: int = setting(0, at_least=0, at_most=2)
+    """While the learner works, give memory back to the GPU (CUDA only). 1: the cache, and weights wait in the
+    host's memory; 2: both, and weights come anew; 0: nothing."""
 
 
 @dataclass(frozen=True)

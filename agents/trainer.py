@@ -23,7 +23,7 @@ from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.samples import RolloutBatch, Sample, Sampling
 from agents.learning.sdpo import demonstrations, teacher_messages
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
-from agents.policies.policy import Policy
+from agents.policies.policy import Policy, rest
 from agents.rollout import check_teacher, mixed_seed, rollout
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.models.chat import Chat
@@ -84,6 +84,7 @@ def train(
         sampled = time.perf_counter()
         check_teacher(batch, config.max_teacher_faults)
 
+        stale = rest(policy)
         metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
         try:
             learnt = learn(batch, learner, chat, config)
@@ -92,7 +93,7 @@ def train(
             raise NonFiniteError(f"step {step + 1}: {error}; its batch is saved in {place}") from None
         metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
         updated = time.perf_counter()
-        if learnt:
+        if learnt or stale:
             policy.load_weights(learner.sampler_weights().items())
 
         synced = time.perf_counter()

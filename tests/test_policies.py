@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import importlib.util
+import inspect
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ import torch
 from agents.learning.rows import Rows, logps_of
 from agents.learning.samples import Sampling
 from agents.options import VLLM
+from agents.policies.policy import rest
 from agents.policies.server_policy import connect
 from agents.policies.transformers_policy import TransformersPolicy
 from socratic_env.dialogue import messages, open_dialogue
 from socratic_env.engine.background import run
+from socratic_env.errors import ConfigurationError, StudentError
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 
@@ -182,6 +185,75 @@ def test_a_cancelled_request_is_aborted(vllm_policy, tiny_student):
 
     assert run(cancel()).ids
     assert not vllm_policy._engine.llm_engine.has_unfinished_requests()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (VLLM(cache_mib=1), ["max seq len (8192)", "raise --vllm.cache-mib (1)", "--max-model-len (8192)"]),
+        (VLLM(sleep=1), ["Sleep mode is not supported", "--vllm.sleep is for CUDA"]),
+    ],
+    ids=["small cache", "sleep without CUDA"],
+)
+def test_an_engine_that_cannot_start_says_what_to_change(tiny_student, options, words):
+    from agents.policies.vllm_policy import VLLMPolicy
+
+    if torch.cuda.is_available() and options.sleep:
+        pytest.skip("CUDA can sleep")
+    with pytest.raises(ConfigurationError) as found:
+        VLLMPolicy(tiny_student[2], [0], max_model_len=8192, options=options)
+    said = str(found.value)
+    assert all(part in said for part in words), said
+    assert "\n" not in said
+
+
+class Sleeper:
+    """A `vllm.LLM` that notes its calls, with the signatures of the real one."""
+
+    def __init__(self):
+        self.calls = []
+
+    def sleep(self, level=1, mode="abort"):
+        self.calls.append(f"sleep {level}")
+
+    def wake_up(self, tags=None):
+        self.calls.append("wake")
+
+    def collective_rpc(self, method, kwargs):
+        self.calls.append(method)
+
+    def apply_model(self, function): ...
+
+    def reset_prefix_cache(self): ...
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_vllm_sleeps_while_the_learner_works(monkeypatch, level):
+    from agents.policies import vllm_policy as module
+
+    engine = Sleeper()
+    monkeypatch.setattr(module, "make_engine", lambda **settings: engine)
+    monkeypatch.setattr(module, "EngineLoop", lambda engine: None)
+    policy = module.VLLMPolicy("folder", [0], 64, options=VLLM(sleep=level))
+    assert rest(policy) == (level == 2)
+    assert rest(policy) == (level == 2)  # a second call changes nothing
+    if level == 2:
+        with pytest.raises(StudentError, match=r"--vllm\.sleep 2"):
+            run(policy.complete([1], Sampling(), 0))
+    policy.load_weights([])
+    slept = [f"sleep {level}", "wake"] if level else []
+    assert engine.calls == [*slept, "reload_weights"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+def test_vllm_has_the_calls_that_put_it_to_sleep():
+    from vllm import LLM
+
+    for name in ("sleep", "wake_up"):
+        ours, real = (inspect.signature(getattr(kind, name)).parameters for kind in (Sleeper, LLM))
+        assert list(ours) == list(real)
+        assert [p.default for p in ours.values()] == [p.default for p in real.values()]
 
 
 def test_a_prompt_that_is_too_long_fails_alone(vllm_policy, tiny_student):

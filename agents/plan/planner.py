@@ -82,7 +82,7 @@ def plan(config: TrainConfig, options: PlanOptions) -> Plan:
     learning = max(sum(parts.values()) for parts in at_moments) / GIB
     memory = {part: max(parts[part] for parts in at_moments) / GIB for part in at_moments[0]}
     memory["sync_buffers"] = _sync_buffers(shape, config, learners) / GIB
-    asleep = policy == "vllm" and config.vllm.sleep
+    asleep = policy == "vllm" and config.vllm.sleep > 0
     resident = memory["weights"] + memory["states"] + memory["sync_buffers"]
     bytes_each = 4 if policy == "transformers" or (policy == "vllm" and config.dtype == "float32") else 2
     longest = config.max_model_len * shape.cache_per_token(bytes_each) / GIB

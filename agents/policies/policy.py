@@ -38,3 +38,18 @@ class AsyncPolicy(Policy, Protocol):
     async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
         """One response. Many are awaited together, all on the loop of `socratic_env.engine.background`."""
         ...
+
+
+@runtime_checkable
+class RestingPolicy(Policy, Protocol):
+    """A sampler that can leave the GPU's memory to the learner."""
+
+    def rest(self) -> bool:
+        """Give memory back until prompts or weights come; whether weights must come first."""
+        ...
+
+
+def rest(policy: Policy) -> bool:
+    """Let a sampler rest while the learner works, where it can; whether it then needs the weights again even
+    if they are the same."""
+    return isinstance(policy, RestingPolicy) and policy.rest()

@@ -14,6 +14,7 @@ from agents.learning.samples import Completion, Sampling
 from agents.options import VLLM
 from agents.policies.policy import NamedWeights
 from socratic_env.engine.background import run
+from socratic_env.errors import ConfigurationError, StudentError
 from socratic_env.models.vllm_engine import EngineLoop, make_engine
 
 
@@ -27,6 +28,8 @@ class VLLMPolicy:
         dtype: of the engine's weights; float32 makes its log-probabilities those of the learner.
         options: memory, parallelism and graphs.
         seed: of the engine.
+
+    Raises ConfigurationError, with what to change, if the engine cannot start.
     """
 
     def __init__(
@@ -41,24 +44,30 @@ class VLLMPolicy:
         self.ends, self.max_model_len = tuple(ends), max_model_len
         options = options or VLLM()
         cache = None if options.cache_mib is None else options.cache_mib * 2**20
-        self._engine = make_engine(
-            model=str(folder),
-            skip_tokenizer_init=True,
-            dtype=dtype,
-            seed=seed,
-            max_model_len=max_model_len,
-            max_num_seqs=options.max_num_seqs,
-            kv_cache_memory_bytes=cache,
-            gpu_memory_utilization=options.memory_share,
-            tensor_parallel_size=options.tensor_parallel,
-            # Room for a whole prompt in one forward pass.
-            max_num_batched_tokens=max(max_model_len, 8192),
-            block_size=options.block_size,
-            enforce_eager=options.enforce_eager,
-            enable_prefix_caching=True,
-            # At the sampling temperature; the default is before it.
-            logprobs_mode="processed_logprobs",
-        )
+        self._level = options.sleep
+        self._awake, self._holds_weights = True, True
+        try:
+            self._engine = make_engine(
+                model=str(folder),
+                skip_tokenizer_init=True,
+                dtype=dtype,
+                seed=seed,
+                max_model_len=max_model_len,
+                max_num_seqs=options.max_num_seqs,
+                kv_cache_memory_bytes=cache,
+                gpu_memory_utilization=options.memory_share,
+                tensor_parallel_size=options.tensor_parallel,
+                # Room for a whole prompt in one forward pass.
+                max_num_batched_tokens=max(max_model_len, 8192),
+                block_size=options.block_size,
+                enforce_eager=options.enforce_eager,
+                enable_sleep_mode=options.sleep > 0,
+                enable_prefix_caching=True,
+                # At the sampling temperature; the default is before it.
+                logprobs_mode="processed_logprobs",
+            )
+        except (ValueError, RuntimeError) as error:  # out of memory is a RuntimeError
+            raise ConfigurationError(no_start(error, options, max_model_len)) from error
         self._loop = EngineLoop(self._engine)
 
     def generate(self, prompts: Sequence[list[int]], sampling: Sampling, seed: int) -> list[Completion]:
@@ -71,7 +80,8 @@ class VLLMPolicy:
         return run(together())
 
     async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
-        """One response; it joins the running batch."""
+        """One response; it joins the running batch. Raises StudentError if it has no weights."""
+        self._wake()
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -100,14 +110,47 @@ class VLLMPolicy:
         opens no IPC handle in the process that made it, and NCCL takes no two ranks on one GPU.
         """
         named = [(name, tensor.detach()) for name, tensor in weights]
+        self._holds_weights = True
+        self._wake()
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
         self._engine.apply_model(pack_tied_head)
         self._engine.reset_prefix_cache()
+
+    def rest(self) -> bool:
+        """Sleep at the level of `options.sleep`: 1 keeps the weights in the host's memory, 2 nowhere."""
+        if self._level and self._awake:
+            self._engine.sleep(level=self._level)
+            self._awake, self._holds_weights = False, self._level == 1
+        return not self._holds_weights
+
+    def _wake(self) -> None:
+        if not self._holds_weights:
+            raise StudentError("vLLM gave its weights up at --vllm.sleep 2, and none came since; use 1")
+        if not self._awake:
+            self._engine.wake_up()
+            self._awake = True
 
     def close(self) -> None:
         """Shut the engine down."""
         self._loop.close()
         self._engine.llm_engine.engine_core.shutdown()
+
+
+def no_start(error: Exception, options: VLLM, max_model_len: int) -> str:
+    """Why an engine did not start, in one line, with the settings that can help."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = next((line for line in lines if "Value error, " in line), lines[0] if lines else repr(error))
+    reason = reason.partition(" See https://")[0].partition(" Try increasing")[0].partition(" [type=")[0]
+    if "Sleep mode" in reason:
+        return f"vLLM does not start: {reason} --vllm.sleep is for CUDA; leave it out"
+    if options.cache_mib is not None:
+        more = f"raise --vllm.cache-mib ({options.cache_mib})"
+    else:
+        more = f"change --vllm.memory-share ({options.memory_share}), or give --vllm.cache-mib"
+    return (
+        f"vLLM does not start: {reason} If memory is short: {more}, lower --max-model-len ({max_model_len}) "
+        f"or --vllm.max-num-seqs ({options.max_num_seqs}); python -m agents.plan says what fits"
+    )
 
 
 def pack_tied_head(model: Any) -> None:

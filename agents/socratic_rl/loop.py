@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from agents.learning.learner import Learner
 from agents.learning.samples import Sampling
 from agents.metrics import batch_metrics
-from agents.policies.policy import Policy
+from agents.policies.policy import Policy, rest
 from agents.rollout import mixed_seed, rollout
 from agents.socratic_rl.distillation import (
     NothingToLearn,
@@ -81,6 +81,7 @@ def socratic_rl(
         counts = {"episodes": len(batch.episodes), "solved": sum(batch.solved)}
         log.event(step + 1, "interaction", {"viewpoints": [one.id for one in shown], **counts})
         if config.reinforce:
+            rest(policy)
             metrics |= learn(batch, learner, chat, config) or {"skipped": 1.0}
             policy.load_weights(learner.sampler_weights().items())
 
@@ -161,9 +162,12 @@ def take_in(
     plain: list[Worked] = []
     if config.distil.method == "dpo":
         plain = without_viewpoints(worked, policy, chat, sampling, rules, seed)
+    stale = rest(policy)
     try:
         found = distil(learner.model, learner.pad, config.distil, worked, plain, seed)
     except NothingToLearn as error:
+        if stale:
+            policy.load_weights(learner.sampler_weights().items())
         return {"skipped": str(error)}
     policy.load_weights(learner.sampler_weights().items())
     return found
