@@ -58,7 +58,7 @@ class Eval:
 
     student: str = "scripted"
     """Who answers: "scripted", or JSON such as {"kind": "openai", "base_url": ..., "model": ...} or
-    {"kind": "vllm", "model": FOLDER}."""
+    {"kind": "vllm", "model": FOLDER}; kind "transformers" is slower, and needs no vLLM."""
     out: Path | None = None
     """Folder of the evaluation, new or to go on with; none given: runs/eval-<date>-<time>."""
     questions: str = "procedural"

@@ -1,22 +1,16 @@
-"""One chat model in this process, run by vLLM on a local folder, for teachers and students alike."""
+"""One chat model in this process, for teachers and students alike; what runs it is a file beside this one."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import os
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from socratic_env.errors import ConfigurationError
-from socratic_env.models.chat import Chat, ends_of
 from socratic_env.models.chat_template import template_arguments
-from socratic_env.models.vllm_engine import EngineLoop, make_engine
 from socratic_env.types import Message, Usage
 
 
@@ -29,152 +23,85 @@ class Completion:
     usage: Usage
 
 
-class LocalModel:
-    """A vLLM engine whose requests run together and end one by one.
+@dataclass(frozen=True, slots=True)
+class LocalSampling:
+    """How a model in this process is loaded and sampled.
 
-    The engine starts with the first prompt and works in threads of its own, so that the event loop goes
-    on meanwhile. Each request has its own seed, made of `seed`, its prompt and its rollout: up to
-    rounding, what is said does not depend on what else is asked at that time. No code of a model folder
-    is ever run (`trust_remote_code` stays off).
-
-    Args:
-        who: whose settings these are, for messages ("teacher 'vllm'").
-        folder: a model in transformers' format, with a chat template.
-        max_tokens, temperature, top_p, seed: of the sampling.
-        max_model_len: most tokens of prompt and reply together; None for the model's own.
-        dtype: of the weights, "auto" for the folder's.
-        engine: further arguments of `vllm.LLM`, such as {"kv_cache_memory_bytes": 2**29}.
-        chat_template: further arguments of the template, such as {"enable_thinking": False}.
+    max_tokens, temperature, top_p, seed: of the sampling; temperature 0 is greedy.
+    max_model_len: most tokens of prompt and reply together; None for the model's own.
+    dtype: of the weights, "auto" for the model's.
+    template: further arguments of the chat template, such as {"enable_thinking": False}.
     """
 
-    def __init__(
-        self,
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    max_model_len: int | None
+    dtype: str
+    template: Mapping[str, Any]
+
+    @classmethod
+    def checked(
+        cls,
         who: str,
-        folder: str | os.PathLike[str],
         max_tokens: int,
         temperature: float,
         top_p: float,
         seed: int,
         max_model_len: int | None,
         dtype: str,
-        engine: Mapping[str, Any] | None,
         chat_template: Mapping[str, Any] | None,
-    ) -> None:
-        if not (isinstance(folder, str | os.PathLike) and (Path(folder) / "config.json").is_file()):
-            raise ConfigurationError(
-                f"{who}: model is {folder!r}; give a local folder that holds a model (config.json)"
-            )
+    ) -> LocalSampling:
+        """The same from the arguments of a teacher or student, `who` of the messages ("teacher 'vllm'").
+
+        Raises ConfigurationError.
+        """
         if not max_tokens > 0:
             raise ConfigurationError(f"{who}: max_tokens is {max_tokens!r}; it must be above 0")
         if not temperature >= 0:
             raise ConfigurationError(f"{who}: temperature is {temperature!r}; it must be 0 or more")
         if not 0 < top_p <= 1:
             raise ConfigurationError(f"{who}: top_p is {top_p!r}; it must be above 0 and at most 1")
-        if "trust_remote_code" in (engine or {}):
-            raise ConfigurationError(
-                f"{who}: trust_remote_code runs code of the model folder and is refused; convert "
-                "the model to an architecture that vLLM knows"
-            )
-        self.folder = os.fspath(folder)
-        self._who, self._max_tokens, self._seed = who, max_tokens, seed
-        self._sampling = {"temperature": temperature, "top_p": top_p}
-        self._settings = {"max_model_len": max_model_len, "dtype": dtype, **(engine or {})}
-        self._template = template_arguments(who, chat_template)
-        self._engine: Any = None
-        self._chat: Chat | None = None
-        self._loop: EngineLoop | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        template = template_arguments(who, chat_template)
+        return cls(max_tokens, temperature, top_p, seed, max_model_len, dtype, template)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_engine": None, "_chat": None, "_loop": None, "_thread": None}
 
+class LocalModel(ABC):
+    """A model whose requests run together. Each has its own seed, made of `seed`, its prompt and its rollout:
+    up to rounding, what is said does not depend on what else is asked at that time. No code that comes with
+    a model is ever run (`trust_remote_code` stays off).
+
+    Args:
+        who: whose settings these are, for messages.
+        model: where it is.
+    """
+
+    def __init__(self, who: str, model: str, sampling: LocalSampling) -> None:
+        self.who, self.folder, self.sampling = who, model, sampling
+
+    @property
+    @abstractmethod
+    def max_model_len(self) -> int:
+        """Most tokens of prompt and reply together, once the model is loaded."""
+
+    @abstractmethod
     async def encode(self, chat: Sequence[Message]) -> list[int]:
-        """The ids of a chat, up to where the model replies."""
-        if self._loop is None:
-            await self._in_thread(self._start)
-        assert self._chat is not None
-        return self._chat.prompt(chat)
+        """The ids of a chat, up to where the model replies; loads the model first."""
+
+    @abstractmethod
+    async def complete(self, ids: list[int], rollout: int = 0) -> Completion:
+        """The reply to a prompt that leaves room for one."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give the model's memory back; the next prompt would load it again."""
 
     def room(self, ids: Sequence[int]) -> int:
         """How many tokens a reply to these ids may have; 0 or less: the prompt is too long."""
         return self.max_model_len - len(ids)
 
-    @property
-    def max_model_len(self) -> int:
-        """Most tokens of prompt and reply together, once the engine runs."""
-        return int(self._engine.llm_engine.model_config.max_model_len)
-
-    async def complete(self, ids: list[int], rollout: int = 0) -> Completion:
-        """The reply to a prompt that leaves room for one."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        assert self._loop is not None
-        assert self._chat is not None
-        parameters = SamplingParams(
-            max_tokens=min(self._max_tokens, self.room(ids)),
-            seed=_seed_of(self._seed, rollout, ids),
-            stop_token_ids=list(self._chat.ends),
-            ignore_eos=True,  # what the folder's configurations say is in `ends` already
-            detokenize=False,  # it would leave out more than the end
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            **self._sampling,
-        )
-        start = time.perf_counter()
-        output = await self._loop.complete(ids, parameters)
-        said = output.outputs[0]
-        usage = Usage(1, 0, len(ids), len(said.token_ids), time.perf_counter() - start)
-        return Completion(self._chat.text(said.token_ids), said.finish_reason, usage)
-
-    async def close(self) -> None:
-        """Shut the engine down; the next prompt would start it again."""
-        if self._thread is not None:
-            await self._in_thread(self._stop)
-            self._thread.shutdown()
-            self._thread = None
-
-    async def _in_thread(self, work: Any) -> None:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="socratic-vllm")
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    # -- in the thread that starts and stops the engine ------------------------------------
-
-    def _start(self) -> None:
-        if self._loop is not None:  # another request came first
-            return
-        try:
-            engine = make_engine(
-                model=self.folder, seed=self._seed, trust_remote_code=False, **self._settings
-            )
-        except ImportError:
-            raise ConfigurationError(
-                f"{self._who} needs vLLM: install socratic-env[cpu] or socratic-env[gpu]"
-            ) from None
-        except Exception as error:  # whatever vLLM raises of a model, of settings or of memory
-            raise ConfigurationError(
-                f"{self._who}: vLLM cannot run {self.folder}: {' '.join(str(error).split())}; change its "
-                "settings (`engine` holds further ones of vllm.LLM)"
-            ) from error
-        try:
-            self._chat = self._look_at(engine)
-        except ConfigurationError as error:
-            engine.llm_engine.engine_core.shutdown()
-            raise ConfigurationError(f"{self._who}: {self.folder}: {error}") from None
-        self._engine, self._loop = engine, EngineLoop(engine)
-
-    def _look_at(self, engine: Any) -> Chat:
-        model = engine.llm_engine.model_config
-        ends = ends_of(model.try_get_generation_config(), model.hf_config)
-        return Chat(engine.get_tokenizer(), chat_template=self._template, model_ends=ends)
-
-    def _stop(self) -> None:
-        if self._loop is not None:
-            self._loop.close()
-            self._engine.llm_engine.engine_core.shutdown()
-            self._engine = self._loop = self._chat = None
-
-
-def _seed_of(seed: int, rollout: int, ids: Sequence[int]) -> int:
-    digest = hashlib.sha256(json.dumps([seed, rollout, list(ids)]).encode()).digest()
-    return int.from_bytes(digest[:4], "big")
+    def seed_of(self, rollout: int, ids: Sequence[int]) -> int:
+        """The seed of a request, in 32 bits."""
+        digest = hashlib.sha256(json.dumps([self.sampling.seed, rollout, list(ids)]).encode()).digest()
+        return int.from_bytes(digest[:4], "big")

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from socratic_env.errors import StudentContextError
-from socratic_env.models.completion import ended
-from socratic_env.models.local_model import LocalModel
-from socratic_env.students.student import Student, StudentReply, StudentRequest
+from socratic_env.models.local_model import LocalSampling
+from socratic_env.models.vllm_model import VLLMModel
+from socratic_env.students.local_replies import ModelStudent
+
+_WHO = "student 'vllm'"
 
 
-class VLLMStudent(Student):
+class VLLMStudent(ModelStudent):
     """A model in this process: vLLM on a local folder.
 
     Args:
         model: the folder.
         temperature, top_p, max_tokens, seed: of the replies.
-        others: as for `LocalModel`.
+        engine: further arguments of `vllm.LLM`.
+        others: as for `LocalSampling`.
     """
 
     def __init__(
@@ -34,34 +35,7 @@ class VLLMStudent(Student):
         engine: Mapping[str, Any] | None = None,
         chat_template: Mapping[str, Any] | None = None,
     ) -> None:
-        self._model = LocalModel(
-            "student 'vllm'",
-            model,
-            max_tokens,
-            temperature,
-            top_p,
-            seed,
-            max_model_len,
-            dtype,
-            engine,
-            chat_template,
+        sampling = LocalSampling.checked(
+            _WHO, max_tokens, temperature, top_p, seed, max_model_len, dtype, chat_template
         )
-
-    async def answer(self, requests: Sequence[StudentRequest]) -> list[StudentReply]:
-        """Replies, all under way together. Raises StudentContextError for a dialogue that is too long."""
-        return list(await asyncio.gather(*map(self._one, requests)))
-
-    async def _one(self, request: StudentRequest) -> StudentReply:
-        ids = await self._model.encode(request.messages)
-        if self._model.room(ids) <= 0:
-            raise StudentContextError(
-                f"a dialogue of {len(ids)} tokens does not fit into the {self._model.max_model_len} of the "
-                f"student {self._model.folder}; raise 'max_model_len', or lower 'max_context_chars'"
-            )
-        said = await self._model.complete(ids, request.rollout)
-        self.usage += said.usage
-        return StudentReply(said.text, ended(said.finish_reason))
-
-    async def close(self) -> None:
-        """Shut the engine down."""
-        await self._model.close()
+        super().__init__(VLLMModel(_WHO, model, sampling, engine))
