@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
@@ -27,6 +28,7 @@ from agents.runs.checkpoint import Checkpoints, checkpoint_name
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import CHECKPOINTS, RunLog
 from agents.runs.preflight import Environments
+from agents.runs.programs import fail
 from agents.runs.start import Start, prepare
 from agents.trainer import train
 from socratic_env.errors import SocraticError, TeacherDown
@@ -80,10 +82,11 @@ def work(
     return 0
 
 
-def fail(console: Console, error: Exception, status: int) -> int:
-    """Say what is wrong in one line."""
-    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return status
+def release() -> None:
+    """Give back what a run held of the card, so that another one in this process finds room."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def follow(config: TrainConfig, device: torch.device) -> None:

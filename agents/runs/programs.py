@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from rich.console import Console
+
 from agents.config import TrainConfig
 from agents.runs.presets import PRESETS
 from socratic_env.plugins import attribute
@@ -24,6 +26,12 @@ class Program:
     config: type[TrainConfig]
     presets: Mapping[str, TrainConfig]
     steps: str
+
+
+def fail(console: Console, error: Exception, status: int) -> int:
+    """Say what is wrong in one line; the exit status."""
+    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return status
 
 
 TRAIN = Program("python -m agents.train", TrainConfig, PRESETS, "agents.job:socratic_po")

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from agents.runs.preflight import check_free, claim
+from agents.runs.programs import fail
 from agents.teaching.teach_config import TeachConfig
 from socratic_env.errors import SocraticError
 from socratic_env.terminal import forgive_encodings
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_free(config.run_dir)
         claim(config.run_dir)
     except (SocraticError, OSError) as error:
-        return _fail(console, error, 2)
+        return fail(console, error, 2)
     from agents.job import progress_bar  # torch and transformers take seconds
     from agents.teaching.classroom import TEACHER, work
 
@@ -36,18 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         with progress_bar(console) as progress:
             found = work(config, progress)
     except (SocraticError, OSError) as error:
-        return _fail(console, error, 1)
+        return fail(console, error, 1)
     for name, what in (("generic_T", "utility"), ("targeted_T", "on targeted probes")):
         one = found[name]
         print(f"held-out {what:<19} {one['before']:+.3f} -> {one['after']:+.3f}  gain {one['gain']:+.3f} "
               f"{one['gain_interval']}")  # fmt: skip
     print(f"teacher: {config.run_dir / TEACHER}")
     return 0
-
-
-def _fail(console: Console, error: Exception, status: int) -> int:
-    console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return status
 
 
 if __name__ == "__main__":
