@@ -264,7 +264,7 @@ def test_the_options_of_the_page_exist(capsys):
     with pytest.raises(SystemExit):
         main(["--help"], PROGRAM)
     with pytest.raises(SystemExit):
-        teach(["--help"])
+        teach(["viewpoints", "--help"])
     shown = capsys.readouterr().out
     for option in set(re.findall(r"--[a-z][a-z.-]+", text)) - {"--resume", "--preset", "--help"}:
         assert option in shown, option

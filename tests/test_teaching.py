@@ -18,8 +18,8 @@ from agents.options import TinyStudent
 from agents.policies.transformers_policy import TransformersPolicy
 from agents.runs.checkpoint import save_model
 from agents.teaching.__main__ import main
+from agents.teaching.classroom import by_gradient
 from agents.teaching.forms import form_of
-from agents.teaching.gradient import policy_gradient
 from agents.teaching.lessons import Worth, Writer
 from agents.teaching.model_reflector import ModelReflector
 from agents.teaching.preference import pairs_of
@@ -144,8 +144,8 @@ def schooled_teacher():
 def test_policy_gradient_makes_useful_viewpoints_likelier():
     model = schooled_teacher()
     config = TeachConfig(steps=25, traces_per_step=8, viewpoints_per_trace=6, lr=3e-3, kl=0.0)
-    steps = list(policy_gradient(config, writer(model), traces(), Table(), model))
-    first, last = (np.mean([s["utility"] for s in part]) for part in (steps[:3], steps[-3:]))
+    steps = list(by_gradient(config, writer(model), traces(), Table(), model))
+    first, last = (np.mean([s["reward"] for s in part]) for part in (steps[:3], steps[-3:]))
     assert last > first + 0.3
     assert 0 <= steps[-1]["entropy"] < np.log(48)
 
@@ -186,8 +186,8 @@ def test_the_command_writes_a_teacher_that_can_be_used(method, folders, tmp_path
     run = tmp_path / "run"
     small = ["--steps", "2", "--workings", "8", "--eval-traces", "4", "--eval-probes", "4", "--pairs", "4"]
     status = main(
-        ["--student", str(student), "--teacher", str(teacher), "--run-dir", str(run), "--method", method,
-         *small]
+        ["viewpoints", "--student", str(student), "--teacher", str(teacher), "--run-dir", str(run),
+         "--method", method, *small]
     )  # fmt: skip
     if method == "dpo":  # nothing helps a student that is never right, so that there are no pairs
         assert status == 1
@@ -202,7 +202,7 @@ def test_the_command_writes_a_teacher_that_can_be_used(method, folders, tmp_path
     spec = {"kind": "agents.teaching.model_reflector:ModelReflector", "folder": str(run / "teacher")}
     reflection = from_spec(spec).reflect(traces(8))
     assert len(reflection) + len(reflection.faults) == 8
-    assert main(["--run-dir", str(run)]) == 2  # it is used
+    assert main(["viewpoints", "--run-dir", str(run)]) == 2  # it is used
 
 
 def test_what_a_teacher_writes_on_too_few_traces_is_left_out(folders):

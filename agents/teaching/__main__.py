@@ -1,8 +1,9 @@
-"""`python -m agents.teaching`: a teacher model learns to write viewpoints; `--help` shows every setting."""
+"""`python -m agents.teaching viewpoints`, or `guidance`: a teacher model learns."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,38 +12,75 @@ import tyro
 from rich.console import Console
 
 from agents.runs.preflight import check_free, claim
+<<<<<<< HEAD
 from agents.runs.programs import fail
 from agents.teaching.teach_config import TeachConfig
+=======
+from agents.teaching.teach_config import GuideConfig, TeachConfig, Teaching
+>>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
 from socratic_env.errors import SocraticError
+from socratic_env.plugins import attribute
 from socratic_env.terminal import forgive_encodings
+
+TASKS = {
+    "viewpoints": (TeachConfig, "agents.teaching.classroom:teach"),
+    "guidance": (GuideConfig, "agents.teaching.guiding:teach"),
+}
+"""What can be taught: its settings, and where it is done."""
+
+
+def parse(arguments: list[str]) -> tuple[str, Teaching]:
+    """(task, configuration) of a command line."""
+    kinds: dict[str, Callable[..., Teaching]] = {name: kind for name, (kind, _) in TASKS.items()}
+    config = tyro.extras.subcommand_cli_from_dict(kinds, args=arguments, prog="python -m agents.teaching")
+    return next(name for name, kind in kinds.items() if type(config) is kind), config
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a training of a teacher; 0: fine, 1: ran and failed, 2: unusable arguments."""
     forgive_encodings()
     console = Console(stderr=True)
-    folder = Path("runs") / f"teaching-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        config = tyro.cli(TeachConfig, args=arguments, prog="python -m agents.teaching")
-        config = replace(config, run_dir=config.run_dir or folder)
-        assert config.run_dir is not None
-        check_free(config.run_dir)
-        claim(config.run_dir)
+        task, config = parse(sys.argv[1:] if arguments is None else arguments)
+        folder = config.run_dir or Path("runs") / f"teaching-{datetime.now():%Y%m%d-%H%M%S}"
+        config = replace(config, run_dir=folder)
+        check_free(folder)
+        claim(folder)
     except (SocraticError, OSError) as error:
+<<<<<<< HEAD
         return fail(console, error, 2)
     from agents.job import progress_bar  # torch and transformers take seconds
     from agents.teaching.classroom import TEACHER, work
+=======
+        return _fail(console, error, 2)
+    import transformers  # takes seconds, as torch does
+>>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
 
+    from agents.job import progress_bar
+    from agents.teaching.teaching_run import TEACHER, TeachingRun
+
+    transformers.utils.logging.disable_progress_bar()
     try:
         with progress_bar(console) as progress:
-            found = work(config, progress)
+            found = attribute("task", TASKS[task][1])(config, TeachingRun(config, progress))
     except (SocraticError, OSError) as error:
+<<<<<<< HEAD
         return fail(console, error, 1)
     for name, what in (("generic_T", "utility"), ("targeted_T", "on targeted probes")):
         one = found[name]
         print(f"held-out {what:<19} {one['before']:+.3f} -> {one['after']:+.3f}  gain {one['gain']:+.3f} "
               f"{one['gain_interval']}")  # fmt: skip
     print(f"teacher: {config.run_dir / TEACHER}")
+=======
+        return _fail(console, error, 1)
+    for what, one in found.items():
+        low, high = one["gain_interval"] or (float("nan"), float("nan"))
+        print(
+            f"held-out {what:<18} {one['before']:+.3f} -> {one['after']:+.3f}  gain {one['gain']:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}]"
+        )
+    print(f"teacher: {folder / TEACHER}")
+>>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
     return 0
 
 

@@ -1,45 +1,38 @@
-"""A run of `python -m agents.teaching`: student, traces, teacher; then it learns, and is measured again."""
+"""Viewpoints: a student, its traces, and a teacher; then it learns, and is measured again."""
 
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import transformers
-from rich.progress import Progress
 
 from agents.learning.preferences import margins
-from agents.learning.samples import Sampling
+from agents.learning.samples import Sample, Sampling
 from agents.options import ModularStudent, TinyStudent
 from agents.policies.transformers_policy import TransformersPolicy
 from agents.rollout import mixed_seed, rollout
 from agents.runs.assembly import cache_folder, load_student
-from agents.runs.checkpoint import save_model
-from agents.runs.log import replacing
 from agents.socratic_rl.policy_student import PolicyStudent
 from agents.teaching.forms import form_of
+from agents.teaching.gradient import policy_gradient, sample_of
 from agents.teaching.lessons import Worth, Writer, Written, drawn
-from agents.teaching.preference import pairs_of
-from agents.teaching.teach_config import METHODS, TeachConfig
+from agents.teaching.preference import direct_preference, pairs_of
+from agents.teaching.teach_config import TeachConfig
+from agents.teaching.teaching_run import TeachingRun, change, chat_of
 from agents.warm_start import modular_student, modular_teacher
 from agents.warm_start.word_student import make_student
 from socratic_env.errors import SocraticError
-from socratic_env.evaluation.intervals import difference_of, interval_of, means, resamples_of
-from socratic_env.models.chat import Chat, ends_of
-from socratic_env.plugins import attribute, spec_of
+from socratic_env.models.chat import Chat
+from socratic_env.plugins import spec_of
 from socratic_env.questions import load_questions
-from socratic_env.records.run_folder import CONFIG, METRICS
 from socratic_env.traces import InteractionTrace, traces_of
-from socratic_env.viewpoints import Viewpoint
+from socratic_env.viewpoints import Viewpoint, diversity
 
-TEACHER, RESULT = "teacher", "result.json"
-"""In a run's folder: the teacher as it has learnt, and what was found."""
 _ASIDE = 64
 """Held-out traces on which pairs for the implicit-reward accuracy are made."""
 
@@ -65,17 +58,15 @@ class Held:
     unreadable: float
 
 
-def classroom(config: TeachConfig, progress: Progress) -> Classroom:
+def classroom(config: TeachConfig) -> Classroom:
     """Make or load student and teacher, and have the student work the questions of its traces."""
-    bar = progress.add_task("student", total=4, status="")
     student, words = _student(config)
-    chat = _chat(student, words)
+    chat = chat_of(student, words)
     policy = TransformersPolicy(student, chat.ends, chat.pad, config.max_model_len)
     sampling = Sampling(max_tokens=config.max_response_tokens)
     form = form_of(config.prompt)
     traces, worth = {}, {}
     for split in ("train", "test"):
-        progress.advance(bar)
         found = _traces(config, policy, chat, sampling, split)
         traces[split] = [trace for trace in found if form.wants(trace)]
         if not traces[split]:
@@ -85,12 +76,10 @@ def classroom(config: TeachConfig, progress: Progress) -> Classroom:
             )
         questions = load_questions(spec_of(config.questions, "questions"), split=split)
         worth[split] = Worth(PolicyStudent(policy, chat, sampling, config.seed), questions)
-    progress.advance(bar)
     teacher, own_words = _teacher(config)
-    own = _chat(teacher, own_words)
+    own = chat_of(teacher, own_words)
     sampler = TransformersPolicy(teacher, own.ends, own.pad, config.max_model_len)
-    writer = Writer(sampler, own, form, Sampling(config.temperature, max_tokens=config.max_viewpoint_tokens))
-    progress.advance(bar)
+    writer = Writer(sampler, own, form, Sampling(config.temperature, max_tokens=config.max_teacher_tokens))
     return Classroom(writer, teacher, own_words, traces, worth)
 
 
@@ -107,10 +96,6 @@ def _teacher(config: TeachConfig) -> tuple[Any, Any]:
     if config.teacher != "modular":
         return load_student(Path(config.teacher))
     return modular_teacher.make_teacher(TinyStudent(), ModularStudent(), config.seed, cache_folder())
-
-
-def _chat(model: Any, tokenizer: Any) -> Chat:
-    return Chat(tokenizer, model_ends=ends_of(model.generation_config, model.config))
 
 
 def _traces(
@@ -143,10 +128,8 @@ def learn(
     first = held_out(config, room)
     measured(0, first)
     last, done = first, 0
-    method = attribute("method", METHODS[config.method])
-    for done, metrics in enumerate(
-        method(config, room.writer, room.traces["train"], room.worth["train"], room.teacher), 1
-    ):
+    method, train = METHODS[config.method], (room.traces["train"], room.worth["train"])
+    for done, metrics in enumerate(method(config, room.writer, *train, room.teacher), 1):
         log(done, metrics)
         if done % config.eval_every == 0 and done < config.steps and config.method != "dpo":
             measured(done, held_out(config, room))
@@ -154,7 +137,7 @@ def learn(
         last = held_out(config, room)
         measured(config.steps, last)
     return {
-        **{name: _told(getattr(first, name), getattr(last, name)) for name in ("generic_T", "targeted_T")},
+        **{name: change(getattr(first, name), getattr(last, name)) for name in ("generic_T", "targeted_T")},
         "unreadable": [first.unreadable, last.unreadable],
         "implicit_accuracy": implicit_accuracy(config, room, reference),
         "probe_episodes": room.worth["train"].played,
@@ -202,54 +185,43 @@ def implicit_accuracy(config: TeachConfig, room: Classroom, reference: Any) -> d
     return {"pairs": len(pairs), "share": right / len(pairs) if pairs else None}
 
 
-def _told(before_T: np.ndarray, after_T: np.ndarray) -> dict[str, Any]:
-    picks = resamples_of(len(before_T))
-    return {
-        "before": float(before_T.mean()),
-        "before_interval": interval_of(means(before_T), picks, share=False),
-        "after": float(after_T.mean()),
-        "after_interval": interval_of(means(after_T), picks, share=False),
-        "gain": float(after_T.mean() - before_T.mean()),
-        "gain_interval": difference_of(means(after_T), means(before_T), picks, share=False),
-    }
+def by_gradient(
+    config: TeachConfig, writer: Writer, traces: list[InteractionTrace], worth: Worth, model: Any
+) -> Iterator[dict[str, float]]:
+    """Policy gradient: the reward of a viewpoint is its utility (Socratic-RL, 3.3)."""
+    each = config.viewpoints_per_trace
+
+    def play(step: int) -> tuple[list[Sample], dict[str, float]]:
+        chosen = drawn(traces, config.traces_per_step, (config.seed, step))
+        written = writer.write(chosen, each, mixed_seed(config.seed, step, 1))
+        said = [one.viewpoint for one in written]
+        # Fresh probes each time: a teacher must not learn what helps on some questions alone.
+        rewards = worth.of(said, config.probes, mixed_seed(config.seed, step, 2))
+        samples = [
+            sample_of(i, i // each, one.prompt, one.completion, reward)
+            for i, (one, reward) in enumerate(zip(written, rewards, strict=True))
+        ]
+        return samples, {
+            "reward": float(np.mean(rewards)),
+            "unreadable": sum(one is None for one in said) / len(said),
+            **diversity(one for one in said if one is not None),
+        }
+
+    return policy_gradient(config, config.traces_per_step, each, play, writer.policy, writer.chat.pad, model)
 
 
-def work(config: TeachConfig, progress: Progress) -> dict[str, Any]:
-    """The whole run, written down in its folder; what was found."""
-    transformers.utils.logging.disable_progress_bar()
-    assert config.run_dir is not None
-    folder = config.run_dir
-    _write(
-        folder / CONFIG, {name: str(v) if isinstance(v, Path) else v for name, v in asdict(config).items()}
-    )
-    room = classroom(config, progress)
-    bar = progress.add_task("teaching", total=config.steps, status="")
-    with (folder / METRICS).open("w", encoding="utf-8") as file:
+def teach(config: TeachConfig, run: TeachingRun) -> dict[str, Any]:
+    """The whole run; what was found."""
+    room = classroom(config)
 
-        def line(kind: str, step: int, values: Mapping[str, float]) -> None:
-            file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-            file.flush()
+    def measured(step: int, held: Held) -> None:
+        generic, targeted = float(held.generic_T.mean()), float(held.targeted_T.mean())
+        run.line("eval", step, {"utility": generic, "targeted": targeted, "unreadable": held.unreadable})
+        run.say(f"step {step:4d}  held-out utility {generic:+.3f}, on targeted probes {targeted:+.3f}")
 
-        def log(step: int, metrics: Mapping[str, float]) -> None:
-            line("train", step, metrics)
-            said = f"utility {metrics['utility']:+.3f}" if "utility" in metrics else ""
-            progress.update(bar, completed=step, status=said)
-
-        def measured(step: int, held: Held) -> None:
-            generic, targeted = float(held.generic_T.mean()), float(held.targeted_T.mean())
-            line("eval", step, {"utility": generic, "targeted": targeted, "unreadable": held.unreadable})
-            progress.console.print(
-                f"step {step:4d}  held-out utility {generic:+.3f}, on targeted probes {targeted:+.3f}",
-                highlight=False,
-            )
-
-        found = learn(config, room, log, measured)
-    progress.update(bar, completed=config.steps)
-    save_model(folder / TEACHER, room.teacher, room.tokenizer)
-    _write(folder / RESULT, found)
-    return found
+    found = learn(config, room, lambda step, metrics: run.line("train", step, metrics), measured)
+    run.keep(room.teacher, room.tokenizer, found)
+    return {"utility": found["generic_T"], "on targeted probes": found["targeted_T"]}
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=1) + "\n")
+METHODS = {"policy-gradient": by_gradient, "dpo": direct_preference}

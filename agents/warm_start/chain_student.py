@@ -195,6 +195,25 @@ class Dialogues:
 Progress = Callable[[int, float], None]
 
 
+def school(
+    model: Any,
+    tokenizer: Any,
+    world: World,
+    student: ChainStudent,
+    cache: Path | None,
+    progress: Progress | None = None,
+) -> None:
+    """The first part, the same for all worlds of a shape: schooling, or what was schooled before."""
+
+    def lessons() -> None:
+        dialogues = Dialogues(world, tokenizer, student, None, seed=0)
+        steps = student.schooling_steps
+        fit(model, lambda: dialogues.rows(student.schooling_batch), steps, student.lr, progress)
+
+    settings = [asdict(student), world.concepts, world.length]
+    schooled(model, settings, (sys.modules[__name__], chains), cache, lessons)
+
+
 def warm_start(
     model: Any,
     tokenizer: Any,
@@ -210,13 +229,7 @@ def warm_start(
     progress: called with (steps made of both parts, loss).
     """
 
-    def school() -> None:
-        dialogues = Dialogues(world, tokenizer, student, None, seed=0)
-        steps = student.schooling_steps
-        fit(model, lambda: dialogues.rows(student.schooling_batch), steps, student.lr, progress)
-
-    settings = [asdict(student), world.concepts, world.length]
-    schooled(model, settings, (sys.modules[__name__], chains), cache, school)
+    school(model, tokenizer, world, student, cache, progress)
     known = Dialogues(world, tokenizer, student, beliefs(world, student), seed)
 
     def advance(step: int, loss: float) -> None:

@@ -243,7 +243,7 @@ def play_lesson(lesson: Lesson, seed: int, student: Path, version: str) -> dict[
     quiet()
     config = lesson.config(seed, str(student))
     started = time.perf_counter()
-    room = classroom(config, Progress(disable=True))
+    room = classroom(config)
     last: dict[str, float] = {}
     found = learn_to_teach(
         config, room, lambda _step, metrics: last.update(metrics), lambda _step, _held: None
