@@ -12,12 +12,8 @@ import tyro
 from rich.console import Console
 
 from agents.runs.preflight import check_free, claim
-<<<<<<< HEAD
 from agents.runs.programs import fail
-from agents.teaching.teach_config import TeachConfig
-=======
 from agents.teaching.teach_config import GuideConfig, TeachConfig, Teaching
->>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
 from socratic_env.errors import SocraticError
 from socratic_env.plugins import attribute
 from socratic_env.terminal import forgive_encodings
@@ -47,14 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         check_free(folder)
         claim(folder)
     except (SocraticError, OSError) as error:
-<<<<<<< HEAD
         return fail(console, error, 2)
-    from agents.job import progress_bar  # torch and transformers take seconds
-    from agents.teaching.classroom import TEACHER, work
-=======
-        return _fail(console, error, 2)
     import transformers  # takes seconds, as torch does
->>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
 
     from agents.job import progress_bar
     from agents.teaching.teaching_run import TEACHER, TeachingRun
@@ -64,15 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         with progress_bar(console) as progress:
             found = attribute("task", TASKS[task][1])(config, TeachingRun(config, progress))
     except (SocraticError, OSError) as error:
-<<<<<<< HEAD
         return fail(console, error, 1)
-    for name, what in (("generic_T", "utility"), ("targeted_T", "on targeted probes")):
-        one = found[name]
-        print(f"held-out {what:<19} {one['before']:+.3f} -> {one['after']:+.3f}  gain {one['gain']:+.3f} "
-              f"{one['gain_interval']}")  # fmt: skip
-    print(f"teacher: {config.run_dir / TEACHER}")
-=======
-        return _fail(console, error, 1)
     for what, one in found.items():
         low, high = one["gain_interval"] or (float("nan"), float("nan"))
         print(
@@ -80,7 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
             f"[{low:+.3f}, {high:+.3f}]"
         )
     print(f"teacher: {folder / TEACHER}")
->>>>>>> bca0122 (SocraticPO's teacher learns too, turn by turn in the PettingZoo environment)
     return 0
 
 
