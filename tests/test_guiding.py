@@ -13,8 +13,8 @@ from agents.options import TinyStudent
 from agents.policies.transformers_policy import TransformersPolicy
 from agents.runs.checkpoint import save_model
 from agents.teaching.__main__ import main
+from agents.teaching.guided_turns import Speaker, Turns
 from agents.teaching.teach_config import GuideConfig
-from agents.teaching.turns import Speaker, Turns
 from agents.warm_start import chain_guide
 from agents.warm_start.chain_student import make_tokenizer
 from agents.warm_start.word_student import END, make_student

@@ -13,9 +13,9 @@ from agents.policies.transformers_policy import TransformersPolicy
 from agents.rollout import mixed_seed
 from agents.runs.assembly import cache_folder, load_student
 from agents.teaching.gradient import policy_gradient, sample_of
+from agents.teaching.guided_turns import Speaker, Turn, Turns
 from agents.teaching.teach_config import GuideConfig
 from agents.teaching.teaching_run import TeachingRun, change, chat_of
-from agents.teaching.turns import Speaker, Turn, Turns
 from agents.warm_start import chain_guide, chain_student
 from agents.warm_start.word_student import make_student
 from socratic_env.errors import ConfigurationError, SocraticError
