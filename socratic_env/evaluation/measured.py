@@ -84,12 +84,7 @@ def read_measured(folder: Path, step: int | None = None) -> Measured:
     Raises ConfigurationError for what is no such folder, or has measured nothing yet.
     """
     check_run(folder)
-    try:
-        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise ConfigurationError(f"{folder / CONFIG} holds no settings; put the file back that the run wrote")
+    config = config_of(folder)
     try:
         if config.get("kind") == EVALUATION:
             if step is not None:
@@ -103,6 +98,28 @@ def read_measured(folder: Path, step: int | None = None) -> Measured:
             f"{folder} holds records that no run of this version wrote ({type(error).__name__}: {error}); "
             "measure it again"
         ) from None
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The settings of a folder. Raises ConfigurationError if it holds none."""
+    try:
+        config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise ConfigurationError(f"{folder / CONFIG} holds no settings; put the file back that the run wrote")
+    return config
+
+
+def played(folder: Path) -> list[dict[str, Any]]:
+    """The records of an evaluation by question and sample: of each episode its end, or what a fault has left
+    of it."""
+    stands: dict[tuple[str, int], dict[str, Any]] = {}
+    for name in (FAULTS, EPISODES):  # what was played to its end stands over a fault
+        path = folder / name
+        for record in read_lines(path) if path.is_file() else ():
+            stands[record["question_id"], int(record["sample"])] = record
+    return [record for _, record in sorted(stands.items())]
 
 
 def settings_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -150,11 +167,7 @@ def _both(record: Mapping[str, Any], attempts: int) -> tuple[Floats, Floats]:
 
 def _evaluation(folder: Path, config: dict[str, Any]) -> Measured:
     samples, most = int(config["samples"]), int(config["max_attempts"])
-    stands: dict[tuple[str, int], dict[str, Any]] = {}
-    for name in (FAULTS, EPISODES):  # what was played to its end stands over a fault
-        path = folder / name
-        for record in read_lines(path) if path.is_file() else ():
-            stands[record["question_id"], int(record["sample"])] = record
+    stands = {(record["question_id"], int(record["sample"])): record for record in played(folder)}
     if not stands:
         raise ConfigurationError(f"{folder} has no episodes yet; let the evaluation begin")
     ids = sorted({question for question, _ in stands})
@@ -168,7 +181,7 @@ def _evaluation(folder: Path, config: dict[str, Any]) -> Measured:
     result = Evaluation.of(standings, samples, most)
     accuracy = {k: result.per_question(k) for k in range(1, most + 1)}
     episodes: dict[str, list[dict[str, Any]]] = {}
-    for (question, _), record in sorted(stands.items()):
+    for (question, _), record in stands.items():
         episodes.setdefault(question, []).append(record)
     return Measured(folder, EVALUATION, settings_of(config), keys, accuracy, result.open, episodes=episodes)
 
