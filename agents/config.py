@@ -100,6 +100,9 @@ class TrainConfig:
     None: the run's."""
     vllm: VLLM = group(VLLM, resumable=True)
     """vLLM in this process (policy "vllm")."""
+    staleness: int = setting(0, at_least=0, at_most=1)
+    """1: play each batch during the update before it, from weights one update old, corrected by the importance
+    weight `loss.rollout_is_clip`; 0: after it."""
     steps: int = setting(100, at_least=0, resumable=True)
     """Rollout batches, each followed by one pass of optimizer steps."""
     questions_per_step: int = setting(32, at_least=1)
@@ -148,6 +151,16 @@ class TrainConfig:
     """Leave responses that were cut at their longest length out of the loss."""
     drop_uniform_groups: bool = False
     """Leave out questions whose attempts all earned the same; for estimators that work by question."""
+    resample_batches: int = setting(0, at_least=0)
+    """With `drop_uniform_groups`: most further batches of a step, on other questions, until as many questions
+    as a batch has can be learnt from (DAPO)."""
+    overlong_buffer: int = setting(0, at_least=0)
+    """Last tokens before `max_response_tokens` over which the penalty on long responses grows; 0: none."""
+    overlong_penalty: float = setting(1.0, at_least=0)
+    """What a response of the longest length loses of its reward where there is an `overlong_buffer`."""
+    curriculum: bool = False
+    """Draw training questions by past success: most often those that are solved at the first attempt about
+    half the time, or were never asked; else the set is gone through in a new order each epoch."""
     loss: PolicyLoss = group(PolicyLoss)
     """The policy loss."""
     distillation: Distillation = group(Distillation)
@@ -201,6 +214,11 @@ class TrainConfig:
                 f"max_model_len={self.max_model_len} leaves no room for a prompt beside "
                 f"max_response_tokens={self.max_response_tokens}"
             )
+        if self.overlong_buffer > self.max_response_tokens:
+            raise ConfigurationError(
+                f"overlong_buffer={self.overlong_buffer} is more than max_response_tokens="
+                f"{self.max_response_tokens}, before which it lies"
+            )
         self._check_servers()
         self.template_arguments()
         if self.estimator is not None:
@@ -225,6 +243,21 @@ class TrainConfig:
                 "drop_uniform_groups",
                 self.drop_uniform_groups and self.estimator_name in {*ESTIMATORS} - BY_QUESTION,
                 f"estimator {self.estimator_name!r} does not compare the attempts on a question",
+            ),
+            (
+                "staleness",
+                bool(self.staleness) and self.loss.rollout_is_clip is None,
+                "loss.rollout_is_clip is None, and nothing would correct for it",
+            ),
+            (
+                "staleness",
+                bool(self.staleness and self.vllm.sleep),
+                "a sampler that sleeps during the update (vllm.sleep) plays nothing then",
+            ),
+            (
+                "resample_batches",
+                bool(self.resample_batches) and not self.drop_uniform_groups,
+                "drop_uniform_groups is not set",
             ),
             (
                 "internalise",

@@ -50,7 +50,8 @@ def socratic_po(
     first: int,
 ) -> Generator[dict[str, float]]:
     """The steps of `agents.train`."""
-    return train(config, environments.train, policy, chat, learner, log, first)
+    past = log.first_attempts() if config.curriculum else ()
+    return train(config, environments.train, policy, chat, learner, log, first, past)
 
 
 def work(

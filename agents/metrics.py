@@ -40,9 +40,20 @@ def batch_metrics(batch: RolloutBatch) -> dict[str, float]:
         "response_tokens": float(batch.tokens),
         "response_length_mean": float(np.mean(lengths)),
         "response_length_max": float(np.max(lengths)),
+        "response_length_p50": float(np.median(lengths)),
+        "response_length_p95": float(np.quantile(lengths, 0.95)),
+        **{f"response_length_{name}": _mean_length(batch, right) for name, right in _OUTCOMES.items()},
         "cached_share": sum(sample.cached_tokens for sample in batch.samples) / max(1, prompts),
         "skipped": 0.0,
     }
+
+
+_OUTCOMES = {"right": True, "wrong": False}
+
+
+def _mean_length(batch: RolloutBatch, right: bool) -> float:
+    lengths = [len(sample.response) for sample in batch.samples if sample.correct is right]
+    return float(np.mean(lengths)) if lengths else np.nan
 
 
 def teacher_metrics(before: Usage, after: Usage) -> dict[str, float]:
@@ -68,13 +79,16 @@ def advantage_metrics(samples: Sequence[Sample], advantages_N: np.ndarray) -> di
     return metrics
 
 
-def time_metrics(metrics: Mapping[str, float], rollout: float, learn: float, sync: float) -> dict[str, float]:
-    """The seconds of a step's parts, and the throughput of its tokens (`metrics`) in them."""
+def time_metrics(
+    metrics: Mapping[str, float], rollout: float, learn: float, sync: float, whole: float
+) -> dict[str, float]:
+    """The seconds of a step's parts and of all of it (less than their sum where they overlap), and the
+    throughput of its tokens (`metrics`) in them."""
     times = {
         "seconds_rollout": rollout,
         "seconds_learn": learn,
         "seconds_sync": sync,
-        "seconds": rollout + learn + sync,
+        "seconds": whole,
         "tokens_per_second_sampled": metrics["response_tokens"] / rollout,
     }
     if "trained_tokens" in metrics:

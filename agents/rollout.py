@@ -33,6 +33,7 @@ def rollout(
     sampling: Sampling,
     seed: int,
     question_ids: Sequence[str] | None = None,
+    version: int = 0,
 ) -> RolloutBatch:
     """Play one batch to its end (Algorithm 1, the inner loops).
 
@@ -42,6 +43,7 @@ def rollout(
 
     Args:
         seed: of the questions (unless `question_ids` names them) and of the sampling.
+        version: of the policy's weights, noted on every sample.
     """
     options = {"question_ids": list(question_ids)} if question_ids is not None else {}
     env.reset(seed=seed, options=options)
@@ -62,6 +64,7 @@ def rollout(
             reward=episodes[row].rewards[k - 1],
             cached_tokens=completion.cached_tokens,
             finished=completion.finished,
+            version=version,
         )
         for (row, k), (prompt, completion) in sorted(made.items())
     ]

@@ -5,29 +5,35 @@ Departures from the printed algorithm, and where they occur:
   paper's Figure 2; `socratic_env.rewards`);
 - advantages are whitened over attempts, each counting once, and no return flows from a later
   attempt to an earlier one unless `credit` says so (`agents.advantages`);
-- a token's loss carries a truncated importance weight between sampler and learner (Table 5).
+- a token's loss carries a truncated importance weight between sampler and learner (Table 5);
+- with `staleness` 1 the next batch is played during an update, with the weights before it: every batch but
+  the first is then one update behind, never more, and the importance weight makes up for it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from agents.advantages import Attempts, episode_returns, estimator_of
+from agents.batches import first_attempts, of_mixed_groups, play_step, with_length_penalty
 from agents.config import TrainConfig
+from agents.curriculum import Curriculum, batch_of_questions
 from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.samples import RolloutBatch, Sample, Sampling
 from agents.learning.sdpo import demonstrations, teacher_messages
 from agents.metrics import advantage_metrics, batch_metrics, teacher_metrics, time_metrics
 from agents.policies.policy import Policy, rest
-from agents.rollout import check_teacher, mixed_seed, rollout
+from agents.rollout import check_teacher
 from socratic_env.envs.vector import SocraticVectorEnv
+from socratic_env.errors import StudentError
 from socratic_env.models.chat import Chat
-from socratic_env.questions import QuestionSet
 from socratic_env.types import Episode
 
 
@@ -47,23 +53,6 @@ class Log(Protocol):
         ...
 
 
-_LARGE = 100_000
-"""Question sets beyond this size are drawn from instead of gone through."""
-
-
-def batch_of_questions(questions: QuestionSet, step: int, count: int, seed: int) -> list[str]:
-    """Ids of the questions of a step: the set is gone through in a new order each epoch, so that
-    the position in the data is a function of the step."""
-    size = len(questions)
-    if size > _LARGE:
-        indices = np.random.default_rng([seed, step]).integers(size, size=count).tolist()
-    else:
-        places = range(step * count, (step + 1) * count)
-        orders = {p // size: np.random.default_rng([seed, p // size]).permutation(size) for p in places}
-        indices = [int(orders[p // size][p % size]) for p in places]
-    return [questions[i].id for i in indices]
-
-
 def train(
     config: TrainConfig,
     env: SocraticVectorEnv,
@@ -72,35 +61,79 @@ def train(
     learner: Learner,
     log: Log,
     start_step: int = 0,
+    past: Iterable[Iterable[tuple[str, bool]]] = (),
 ) -> Generator[dict[str, float]]:
     """Train from a step on; yields the metrics of each step. Raises TeacherDown before a step whose batch had
-    too little teaching."""
+    too little teaching.
+
+    past: `first_attempts` of the earlier steps, for a curriculum.
+    """
     sampling = Sampling(config.temperature, max_tokens=config.max_response_tokens)
-    for step in range(start_step, config.steps):
-        start = time.perf_counter()
-        usage = env.usage["teacher"]
-        ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
-        batch = rollout(env, policy, chat, sampling, mixed_seed(config.seed, step), ids)
-        sampled = time.perf_counter()
+    curriculum = None
+    if config.curriculum:
+        curriculum = Curriculum.of(env.questions, config.questions_per_step)
+        for outcomes in past:
+            curriculum.saw(outcomes)
+
+    def play(step: int, version: int) -> Played:
+        start, usage = time.perf_counter(), env.usage["teacher"]
+        if curriculum is None:
+            ids = batch_of_questions(env.questions, step, config.questions_per_step, config.seed)
+        else:
+            ids = curriculum.draw(config.questions_per_step, [config.seed, step])
+        batch = play_step(config, env, policy, chat, sampling, step, ids, version)
         check_teacher(batch, config.max_teacher_faults)
+        if curriculum is not None:
+            curriculum.saw(first_attempts(batch.episodes))
+        cost = teacher_metrics(usage, env.usage["teacher"])
+        return Played(batch, batch_metrics(batch) | cost, time.perf_counter() - start)
 
-        stale = rest(policy)
-        metrics = batch_metrics(batch) | teacher_metrics(usage, env.usage["teacher"])
-        try:
-            learnt = learn(batch, learner, chat, config)
-        except NonFiniteError as error:
-            place = log.failed_batch(step + 1, batch)
-            raise NonFiniteError(f"step {step + 1}: {error}; its batch is saved in {place}") from None
-        metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
-        updated = time.perf_counter()
-        if learnt or stale:
-            policy.load_weights(learner.sampler_weights().items())
+    updates = 0  # the version of the weights
+    ahead: Future[Played] | None = None
+    with ThreadPoolExecutor(1, "rollout") as beside:
+        for step in range(start_step, config.steps):
+            start = time.perf_counter()
+            played, ahead = ahead.result() if ahead is not None else play(step, updates), None
+            ready = time.perf_counter()
+            if config.staleness and step + 1 < config.steps:  # with the weights before this update
+                ahead = beside.submit(play, step + 1, updates)
+            gone = ahead is None and rest(policy)
+            stale = max((updates - sample.version for sample in played.batch.samples), default=0)
+            metrics = played.metrics | {"staleness": float(stale)}
+            try:
+                learnt = learn(played.batch, learner, chat, config)
+            except NonFiniteError as error:
+                place = log.failed_batch(step + 1, played.batch)
+                raise NonFiniteError(f"step {step + 1}: {error}; its batch is saved in {place}") from None
+            metrics |= learnt or {"skipped": 1.0}  # 1: rewards do not differ, so there is no direction
+            updated = time.perf_counter()
+            if ahead is not None:
+                wait([ahead])
+            idle = time.perf_counter()
+            lost: StudentError | None = None
+            updates += bool(learnt)
+            if learnt or gone:
+                try:
+                    policy.load_weights(learner.sampler_weights().items())
+                except StudentError as error:
+                    lost = error  # the step is made: it is written down before the run stops
 
-        synced = time.perf_counter()
-        metrics |= time_metrics(metrics, sampled - start, updated - sampled, synced - updated)
-        log.metrics("train", step + 1, metrics)
-        log.episodes(step + 1, batch.episodes)
-        yield metrics
+            end = time.perf_counter()
+            metrics |= time_metrics(metrics, played.seconds, updated - ready, end - idle, end - start)
+            log.metrics("train", step + 1, metrics)
+            log.episodes(step + 1, played.batch.episodes)
+            yield metrics
+            if lost is not None:
+                raise lost
+
+
+@dataclass(frozen=True)
+class Played:
+    """A batch, what it shows, and the seconds that it took."""
+
+    batch: RolloutBatch
+    metrics: dict[str, float]
+    seconds: float
 
 
 def learn(batch: RolloutBatch, learner: Learner, chat: Chat, config: TrainConfig) -> dict[str, float]:
@@ -117,21 +150,14 @@ def learn(batch: RolloutBatch, learner: Learner, chat: Chat, config: TrainConfig
         return learner.distil(batch.samples, prompts) if any(prompts) else {}
     samples = list(batch.samples)
     if config.drop_uniform_groups:
-        samples = without_uniform_groups(samples)
+        samples = of_mixed_groups(samples, config.questions_per_step)
+    dropped = len(groups_of(batch.samples)) - len(groups_of(samples))
+    samples = with_length_penalty(samples, config)
     advantages_B = advantages_of(samples, config)
     if not advantages_B.any():
         return {}
     found = learner.update(samples, advantages_B)
-    dropped = {"uniform_groups_dropped": float(len(groups_of(batch.samples)) - len(groups_of(samples)))}
-    return found and found | advantage_metrics(samples, advantages_B) | dropped
-
-
-def without_uniform_groups(samples: Sequence[Sample]) -> list[Sample]:
-    """The attempts on questions whose attempts did not all earn the same."""
-    rewards: dict[int, set[float]] = {}
-    for sample in samples:
-        rewards.setdefault(sample.group, set()).add(sample.reward)
-    return [sample for sample in samples if len(rewards[sample.group]) > 1]
+    return found and found | advantage_metrics(samples, advantages_B) | {"groups_dropped": float(dropped)}
 
 
 def groups_of(samples: Sequence[Sample]) -> set[int]:

@@ -93,10 +93,10 @@ def test_panels_of_what_was_not_used_are_left_out():
 
 
 def test_throughput_and_cost_are_of_the_step():
-    times = time_metrics({"response_tokens": 300.0, "trained_tokens": 240.0}, 2.0, 3.0, 1.0)
-    assert times["seconds"] == 6.0
+    times = time_metrics({"response_tokens": 300.0, "trained_tokens": 240.0}, 2.0, 3.0, 1.0, 5.0)
+    assert times["seconds"] == 5.0
     assert (times["tokens_per_second_sampled"], times["tokens_per_second_trained"]) == (150.0, 80.0)
-    assert "tokens_per_second_trained" not in time_metrics({"response_tokens": 300.0}, 2.0, 3.0, 1.0)
+    assert "tokens_per_second_trained" not in time_metrics({"response_tokens": 300.0}, 2.0, 3.0, 1.0, 5.0)
     cost = teacher_metrics(Usage(1, 0, 10, 5, 1.0, 0.5), Usage(4, 1, 40, 25, 2.5, 2.0))
     assert cost == {"teacher_calls": 3, "teacher_faults": 1, "teacher_tokens": 50,
                     "teacher_seconds": 1.5, "teacher_cost": 1.5}  # fmt: skip

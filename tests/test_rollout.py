@@ -12,12 +12,12 @@ import pytest
 from support.scripted import Coach, choice_question
 
 import socratic_env  # noqa: F401
+from agents.curriculum import batch_of_questions
 from agents.learning.samples import Completion, Sampling
 from agents.metrics import batch_metrics
 from agents.rollout import rollout
 from agents.runs.evaluator import batch_evaluation, evaluation_metrics
 from agents.runs.metric_table import BOUNDS, definition
-from agents.trainer import batch_of_questions
 from socratic_env.errors import StudentError, TeacherFaultWarning
 from socratic_env.evaluation.intervals import value
 from socratic_env.evaluation.results import result_of

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.curriculum import batch_of_questions
 from agents.learning.samples import Completion
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import RunLog
 from agents.runs.preflight import make_env
 from agents.runs.presets import PRESETS
-from agents.trainer import batch_of_questions
 from socratic_env.evaluation import runner
 from socratic_env.evaluation.comparison import draw_questions
 from socratic_env.models.chat import Chat

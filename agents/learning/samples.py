@@ -38,7 +38,7 @@ class Sample:
     """One attempt as the learner sees it: a prompt, a response, and what it earned.
 
     row: index of its episode in the batch; group: index of its question; attempt: 1-based;
-    cached_tokens, finished: as of Completion.
+    cached_tokens, finished: as of Completion; version: of the weights that it was drawn from, in updates.
     """
 
     row: int
@@ -51,6 +51,7 @@ class Sample:
     reward: float
     cached_tokens: int = 0
     finished: bool = True
+    version: int = 0
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def plan(config: TrainConfig, options: PlanOptions) -> Plan:
         + 2 * _teacher(config, asked, guidance, options)
     ) / config.eval_every
     state = 4 * shape.parameters + 8 * trained
-    seconds["checkpoint"] = state / DISK / config.eval_every
+    seconds["checkpoint"] = state / DISK / config.save_every
     whole = sum(seconds.values())
     slowest = max(seconds, key=lambda part: seconds[part])
     return Plan(

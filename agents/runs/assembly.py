@@ -125,7 +125,8 @@ def make_policy(
     from agents.policies.transformers_policy import TransformersPolicy
 
     several = processes.size() > 1
-    own = learner.model if not (several or config.lora_rank) else load_student(folder)[0].to(learner.device)
+    apart = several or config.lora_rank or config.staleness
+    own = learner.model if not apart else load_student(folder)[0].to(learner.device)
     return TransformersPolicy(own, chat.ends, chat.pad, config.max_model_len)
 
 

@@ -98,6 +98,14 @@ class RunLog:
             {"step": step, "way": way, "accuracy": accuracy, "accuracy_upper": upper, **found},
         )
 
+    def first_attempts(self) -> list[list[tuple[str, bool]]]:
+        """(question, whether its first attempt was right) of every episode so far, step by step."""
+        steps: dict[int, list[tuple[str, bool]]] = {}
+        for record in read_lines(self.folder / EPISODES):
+            found = steps.setdefault(record["step"], [])
+            found += [(record["question_id"], attempt["correct"]) for attempt in record["attempts"][:1]]
+        return [steps[step] for step in sorted(steps)]
+
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
         """The samples of a batch that could not be learnt from, as JSON lines; the file."""
         path = self.folder / f"failed-batch-{step:06d}.jsonl"

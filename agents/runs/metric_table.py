@@ -167,14 +167,19 @@ _UPDATE = (
                "1 if there was nothing to learn from, such as rewards that do not differ."),
         Metric("minibatches_skipped", "mini-batches",
                "Mini-batches that made no optimizer step, since all their advantages are 0."),
-        Metric("uniform_groups_dropped", "questions",
-               "Questions left out of the update, since all attempts on them earned the same."),
+        Metric("groups_dropped", "questions",
+               "Questions left out of the update: all attempts on them earned the same, or there were enough "
+               "others."),
     ), zeros=False),
 )  # fmt: skip
 
 _SAMPLING = (
     Panel("Response length", "tokens", (
         Metric("response_length_mean", "mean", "Mean length of a response, in tokens."),
+        Metric("response_length_p50", "median", "Median length of a response, in tokens."),
+        Metric("response_length_p95", "95 %", "Length that 95 % of the responses keep to, in tokens."),
+        Metric("response_length_right", "mean of right ones", "Mean length of a right response, in tokens."),
+        Metric("response_length_wrong", "mean of wrong ones", "Mean length of a wrong response, in tokens."),
         Metric("response_length_max", "longest", "Length of the longest response, in tokens."),
     )),
     Panel("Replies that broke off", "share of replies", (
@@ -200,6 +205,11 @@ _SAMPLING = (
                "Greedy episodes that a fault of the teacher ended: they count as unsolved."),
     ), "eval", zeros=False),
     Panel("Attempts of a step", "attempts", (Metric("attempts", "made", "Attempts made."),)),
+    Panel("Age of the samples", "updates", (
+        Metric("staleness", "oldest",
+               "Updates of the weights between those that drew a sample and those that learn from it, at "
+               "most."),
+    ), zeros=False),
     Panel("Sampler against learner", "nats per token", (
         Metric("rollout_mismatch", "mismatch",
                "Mean absolute logp difference of sampler and learner on the same tokens, in nats."),

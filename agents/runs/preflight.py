@@ -15,6 +15,7 @@ import gymnasium as gym
 from rich.console import Console
 
 from agents.config import TrainConfig
+from agents.curriculum import Curriculum
 from agents.runs.resume import check_unchanged
 from socratic_env.engine.background import run as wait_for
 from socratic_env.envs.vector import SocraticVectorEnv
@@ -61,6 +62,8 @@ def open_environments(config: TrainConfig, before: TrainConfig | None, opened: E
     make = partial(make_env, config, shared_teacher(config, opened))
     env = make("train", config.questions_per_step, config.rollouts_per_question)
     opened.callback(env.close)
+    if config.curriculum:
+        Curriculum.of(env.questions, config.questions_per_step)
     return Environments(env, make)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from agents.curriculum import batch_of_questions
 from agents.learning.learner import Learner
 from agents.learning.samples import Sampling
 from agents.metrics import batch_metrics
@@ -25,7 +26,7 @@ from agents.socratic_rl.distillation import (
     workings,
 )
 from agents.socratic_rl.program import SocraticRLConfig
-from agents.trainer import Log, batch_of_questions, learn
+from agents.trainer import Log, learn
 from socratic_env.dialogue import Rules
 from socratic_env.envs.vector import SocraticVectorEnv
 from socratic_env.errors import TeacherDown

@@ -72,6 +72,12 @@ class SocraticRLConfig(TrainConfig):
                 f"distil.always is set, and distil.method is {self.distil.method!r}, which has nothing to "
                 "learn from without viewpoints; use instruction, or leave it out"
             )
+        for name in ("curriculum", "resample_batches", "staleness"):
+            if getattr(self, name):
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)!r}, and Socratic-RL asks each step's questions once, in "
+                    "the order of the data; leave it out"
+                )
         for name in ("save_every", "eval_every"):
             if getattr(self, name) % self.distil.every:
                 raise ConfigurationError(
