@@ -101,8 +101,8 @@ class TrainConfig:
     vllm: VLLM = group(VLLM, resumable=True)
     """vLLM in this process (policy "vllm")."""
     staleness: int = setting(0, at_least=0, at_most=1)
-    """1: play each batch during the update before it, from weights one update old, corrected by the importance
-    weight `loss.rollout_is_clip`; 0: after it."""
+    """1: play each batch during the update before it, from weights one update old, corrected by the
+    importance weight `loss.rollout_is_clip`; 0: after it."""
     steps: int = setting(100, at_least=0, resumable=True)
     """Rollout batches, each followed by one pass of optimizer steps."""
     questions_per_step: int = setting(32, at_least=1)

@@ -22,9 +22,9 @@ from typing import Protocol
 import numpy as np
 
 from agents.advantages import Attempts, episode_returns, estimator_of
-from agents.batches import first_attempts, of_mixed_groups, play_step, with_length_penalty
+from agents.batches.curriculum import Curriculum, batch_of_questions
+from agents.batches.step_batch import first_attempts, of_mixed_groups, play_step, with_length_penalty
 from agents.config import TrainConfig
-from agents.curriculum import Curriculum, batch_of_questions
 from agents.learning.learner import Learner, NonFiniteError
 from agents.learning.samples import RolloutBatch, Sample, Sampling
 from agents.learning.sdpo import demonstrations, teacher_messages

@@ -12,9 +12,9 @@ from support.short_runs import run, same_runs
 from test_rollout import Scripted
 
 from agents import train
-from agents.batches import joined, mixed_groups, of_mixed_groups, play_step, with_length_penalty
+from agents.batches.curriculum import Curriculum, other_questions
+from agents.batches.step_batch import joined, mixed_groups, of_mixed_groups, play_step, with_length_penalty
 from agents.config import TrainConfig
-from agents.curriculum import Curriculum, other_questions
 from agents.learning.samples import RolloutBatch, Sample, Sampling
 from socratic_env.errors import ConfigurationError
 from socratic_env.models.chat import Chat

@@ -106,7 +106,7 @@ def test_a_batch_is_played_during_the_update_before_it_and_is_one_update_old(par
 
 
 def test_nothing_runs_while_a_step_is_looked_at(parts):
-    going, policy, _, _, events = parts(1)
+    going, _, _, _, events = parts(1)
     next(going)
     seen = list(events)
     assert seen[-1] == ("sync", 1)

@@ -12,7 +12,7 @@ import pytest
 from support.scripted import Coach, choice_question
 
 import socratic_env  # noqa: F401
-from agents.curriculum import batch_of_questions
+from agents.batches.curriculum import batch_of_questions
 from agents.learning.samples import Completion, Sampling
 from agents.metrics import batch_metrics
 from agents.rollout import rollout

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.curriculum import batch_of_questions
+from agents.batches.curriculum import batch_of_questions
 from agents.learning.samples import Completion
 from agents.runs.evaluator import Evaluator
 from agents.runs.log import RunLog

@@ -14,8 +14,8 @@ from typing import Any
 import gymnasium as gym
 from rich.console import Console
 
+from agents.batches.curriculum import Curriculum
 from agents.config import TrainConfig
-from agents.curriculum import Curriculum
 from agents.runs.resume import check_unchanged
 from socratic_env.engine.background import run as wait_for
 from socratic_env.envs.vector import SocraticVectorEnv

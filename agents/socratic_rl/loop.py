@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from agents.curriculum import batch_of_questions
+from agents.batches.curriculum import batch_of_questions
 from agents.learning.learner import Learner
 from agents.learning.samples import Sampling
 from agents.metrics import batch_metrics

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from agents.batches.curriculum import other_questions
 from agents.config import TrainConfig
-from agents.curriculum import other_questions
 from agents.learning.samples import RolloutBatch, Sample, Sampling
 from agents.policies.policy import Policy
 from agents.rollout import mixed_seed, rollout
@@ -31,9 +31,12 @@ def play_step(
     ids: Sequence[str],
     version: int = 0,
 ) -> RolloutBatch:
-    """The batch of a step, sampled from weights of that version: the episodes on its questions and, while too few of them can be learnt from, on
-    others in as many further batches as `resample_batches` allows. Rewards are those of all of them as one
-    batch (DAPO's dynamic sampling, with the paper's decay)."""
+    """The batch of a step, sampled from weights of that version.
+
+    The episodes on its questions and, while too few of them can be learnt from, on others in as many further
+    batches as `resample_batches` allows. Rewards are those of all of them as one batch (DAPO's dynamic
+    sampling, with the paper's decay).
+    """
     batch = rollout(env, policy, chat, sampling, mixed_seed(config.seed, step), ids, version)
     asked = set(ids)
     for more in range(1, config.resample_batches + 1):
