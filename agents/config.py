@@ -116,11 +116,12 @@ class TrainConfig:
     packing: bool = setting(False, resumable=True)
     """Rows one after the other instead of padded side by side: no padding, and fast where the attention
     knows packed rows; on the CPU rows of like length side by side are faster."""
-    attention: Literal["sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"] = setting(
-        "sdpa", resumable=True
-    )
+    attention: Literal[
+        "sdpa", "rows", "eager", "flex_attention", "flash_attention_2", "flash_attention_3"
+    ] = setting("sdpa", resumable=True)  # fmt: skip
     """How the learner's model attends, as transformers names it. For packed rows, "sdpa" and "eager" compute
-    all pairs of tokens and mask those of other rows; the others, on a GPU, leave them out."""
+    all pairs of tokens and mask those of other rows; "rows" attends in each row by itself, with torch alone;
+    the others, on a GPU, leave other rows out too."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the learner's passes, and of vLLM in this process. The learner's weights and optimizer stay in
     float32, the transformers sampler too (also under LoRA and torchrun, where it is a second model);

@@ -19,7 +19,7 @@ from torch.distributed.checkpoint import state_dict as full
 
 from agents.config import TrainConfig
 from agents.learning import processes
-from agents.learning.objectives import Models, internalise, loss_of
+from agents.learning.objectives import LOSSES, Models, internalise, loss_of
 from agents.learning.rows import Read, Rows, Scorer, log_probabilities, micro_batches, statistics
 from agents.learning.samples import Sample
 from agents.learning.sdpo import move_average
@@ -31,6 +31,10 @@ from socratic_env.errors import SocraticError
 
 _FULL = full.StateDictOptions(full_state_dict=True, cpu_offload=True)
 _GIVEN = full.StateDictOptions(full_state_dict=True, strict=False)
+
+
+_NOTED = 2**16
+"""Logits that are looked at at once beside the loss, since copies of all of them would be the peak."""
 
 
 class NonFiniteError(SocraticError):
@@ -94,17 +98,28 @@ class Learner:
     def _pass(self, rows: Rows, corrections: Rows | None = None) -> dict[str, float]:
         """The optimizer steps of a batch; mini-batches whose advantages are all 0 make none."""
         before = self._mean_logp(corrections)
-        rows, entropies_N = self._with_old_logps(rows)
         groups = rows.group_R.unique().split(self.config.questions_per_minibatch)
+        once = len(groups) == 1 and self._repeatable  # then logp_old is what the step's own passes say
+        if once:
+            said_2N = torch.zeros((2, len(rows.targets_N)), device=self.device)
+            rows = replace(rows, number_N=torch.arange(len(rows.targets_N), device=self.device))
+        else:
+            said_2N = self._said(self.scorer, rows)
+            rows = replace(rows, logps_old_N=said_2N[0])
+        if self.config.loss.kl:
+            rows = replace(rows, logps_reference_N=self._said(self.fixed, rows)[0])
         steps = []
         for chosen in groups:
             part, extra = rows.of_groups(chosen), None
             if corrections is not None and torch.isin(corrections.group_R, chosen).any():
                 extra = corrections.of_groups(chosen)
             if part.advantages_N.any() or extra is not None:
-                steps.append(self.step(part, extra))
+                steps.append(self.step(part, extra, said_2N if once else None))
         if not steps:
             return {}
+        if once:
+            said_2N = processes.summed_tensor(said_2N)
+            rows = replace(rows, logps_old_N=said_2N[0])
         metrics = _joined(steps) | _sampling_metrics(rows, self.config.loss.rollout_is_clip)
         if corrections is not None:
             metrics |= {
@@ -113,17 +128,20 @@ class Learner:
                 "internalise_logp_after": self._mean_logp(corrections),
             }
         return metrics | {
-            "entropy": float(entropies_N.mean()),
+            "entropy": float(said_2N[1].mean()),
             "minibatches_skipped": float(len(groups) - len(steps)),
             "lr": float(self.schedule.get_last_lr()[0]),
         }
 
-    def step(self, rows: Rows, corrections: Rows | None = None) -> dict[str, float]:
+    def step(
+        self, rows: Rows, corrections: Rows | None = None, said_2N: torch.Tensor | None = None
+    ) -> dict[str, float]:
         """One optimizer step: rows -> forward -> loss -> backward -> new weights.
 
         A token's weight is its share of the whole mini-batch's loss, so that neither the split into
         micro-batches nor the number of processes changes the gradient. Corrections weigh c / Z each, Z the
-        number of the mini-batch's response tokens.
+        number of the mini-batch's response tokens. `said_2N` takes the tokens' log-probabilities and
+        entropies before the step, at their numbers in the batch.
         """
         rows = replace(rows, weights_N=token_weights(rows.attempt_N, self.config.loss))
         parts = [(self.loss, *part) for part in self._micro_batches(rows)]
@@ -135,7 +153,10 @@ class Learner:
         told = StepMetrics(self.config.loss)
         self.model.train()
         for loss, part, counts in parts:
-            losses_N, logps_N = loss(Models(self._student, self._fixed), part, self.config)
+            student = self._student
+            if said_2N is not None and loss is not internalise:
+                student = partial(self._heard, said_2N, counts)
+            losses_N, logps_N = loss(Models(student, self._fixed), part, self.config)
             value = (losses_N * part.weights_N).sum() * counts
             (value * processes.size()).backward()  # gradients are averaged over processes
             told.add(value, logps_N, part, counts, loss is internalise)
@@ -196,6 +217,30 @@ class Learner:
     def _student(self, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
         return self._forward(self.scorer, rows, read)
 
+    def _heard(self, said_2N: torch.Tensor, counts: bool, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
+        """As `_student`; what is said of each token is noted."""
+
+        def read_and_note(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            found, part = read(logits_NV, targets_N), max(1, _NOTED // logits_NV.shape[1])
+            with torch.no_grad():
+                noted = [
+                    statistics(*pair, self.config.temperature)
+                    for pair in zip(logits_NV.split(part), targets_N.split(part), strict=True)
+                ]
+            return *found, *map(torch.cat, zip(*noted, strict=True))
+
+        *found, logps_N, entropies_N = self._forward(self.scorer, rows, read_and_note)
+        said_2N[:, rows.number_N] += torch.stack([logps_N, entropies_N]).detach() * counts
+        return tuple(found)
+
+    @property
+    def _repeatable(self) -> bool:
+        """Whether a step's own passes say of the tokens what passes before it would: the loss is one of those
+        that know it, and the model draws no dropout."""
+        config = self.model.config.to_dict()
+        dropout = any(value for name, value in config.items() if "drop" in name and value is not True)
+        return self.config.loss_name in LOSSES and not dropout
+
     def _fixed(self, rows: Rows, read: Read) -> tuple[torch.Tensor, ...]:
         return self._forward(self.fixed, rows, read)
 
@@ -212,7 +257,8 @@ class Learner:
     def _micro_batches(self, rows: Rows) -> Iterator[tuple[Rows, bool]]:
         """(this process's micro-batches, whether each counts). All processes have equally many, since they
         pass the model together: the last one may be another's and then does not count."""
-        groups = micro_batches(rows.sizes, self.config.micro_batch_tokens, self.config.packing)
+        most, packing = self.config.micro_batch_tokens, self.config.packing
+        groups = micro_batches(rows.sizes, most, packing, processes.size())
         for first in range(0, len(groups), processes.size()):
             own = first + processes.rank()
             chosen = torch.tensor(groups[min(own, len(groups) - 1)], device=self.device)
@@ -232,15 +278,9 @@ class Learner:
         assert values is not None
         return processes.summed_tensor(values)
 
-    def _with_old_logps(self, rows: Rows) -> tuple[Rows, torch.Tensor]:
-        """The rows with logp_old, under the weights that sampled (and those of the reference, if one is
-        wanted); entropies_N."""
-        read = partial(statistics, temperature=self.config.temperature)
-        logps_N, entropies_N = self._values(self.scorer, rows, read)
-        rows = replace(rows, logps_old_N=logps_N)
-        if self.config.loss.kl:
-            rows = replace(rows, logps_reference_N=self._values(self.fixed, rows, read)[0])
-        return rows, entropies_N
+    def _said(self, scorer: Any, rows: Rows) -> torch.Tensor:
+        """said_2N: log-probability and entropy of a model at every token."""
+        return self._values(scorer, rows, partial(statistics, temperature=self.config.temperature))
 
     def _corrections(self, samples: Sequence[Sample]) -> Rows | None:
         """Corrected attempts behind the prompt of their episode's first attempt, each with its own
@@ -282,7 +322,7 @@ class StepMetrics:
         if correction:
             self.internalise_loss += loss.item()
         elif counts and len(logps_N):
-            ratios_N = (logps_N.detach() - rows.logps_old_N).exp()
+            ratios_N = (logps_N.detach() - rows.old_logps(logps_N)).exp()
             self.clipped += float(((ratios_N < self._low) | (ratios_N > self._high)).sum())
             self.ratio_sum += float(ratios_N.sum())
             self.ratio_min = min(self.ratio_min, float(ratios_N.min()))

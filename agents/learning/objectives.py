@@ -46,7 +46,12 @@ def policy(models: Models, rows: Rows, config: TrainConfig) -> tuple[torch.Tenso
     read = statistics if terms else log_probabilities
     logps_N, *entropies = models.student(rows, partial(read, temperature=config.temperature))
     losses_N = policy_token_losses(
-        logps_N, rows.logps_old_N, rows.logps_rollout_N, rows.advantages_N, config.loss, rows.attempt_N
+        logps_N,
+        rows.old_logps(logps_N),
+        rows.logps_rollout_N,
+        rows.advantages_N,
+        config.loss,
+        rows.attempt_N,
     )
     for term, coefficient in terms:
         losses_N = losses_N + coefficient * term(logps_N, entropies[0], rows)
@@ -73,7 +78,7 @@ def sdpo(models: Models, rows: Rows, config: TrainConfig) -> tuple[torch.Tensor,
     with torch.no_grad():  # the same tokens in the same order
         (teacher_NK,) = models.teacher(replace(rows.shown, targets_N=index_NK), read_teacher)
     away_N = divergence(student_NK, teacher_NK, settings.alpha)
-    return away_N * sdpo_weights(logps_N, rows.logps_old_N), logps_N
+    return away_N * sdpo_weights(logps_N, rows.old_logps(logps_N)), logps_N
 
 
 def internalise(models: Models, rows: Rows, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:

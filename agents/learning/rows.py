@@ -8,6 +8,7 @@ extends the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
@@ -17,6 +18,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import MoeModelOutputWithPast
 
+from agents.learning.packed_attention import packed_rows
 from agents.learning.samples import Sample
 from socratic_env.errors import ConfigurationError
 
@@ -175,6 +177,10 @@ class Rows:
             if isinstance(value, torch.Tensor) and value is not _UNKNOWN and each.name.endswith(suffix):
                 yield each.name, value
 
+    def old_logps(self, logps_N: torch.Tensor) -> torch.Tensor:
+        """logp_old of the targets: as computed before, or, in a batch's only step, what is said now."""
+        return logps_N.detach() if self.logps_old_N is _UNKNOWN else self.logps_old_N
+
     @property
     def sizes(self) -> list[int]:
         """Tokens that each row costs in a forward pass, the longer one where there are two models."""
@@ -199,12 +205,46 @@ def chains(samples: Sequence[Sample]) -> list[list[int]]:
     return found
 
 
-def micro_batches(lengths: Sequence[int], most_tokens: int, packing: bool = False) -> list[list[int]]:
+def micro_batches(
+    lengths: Sequence[int], most_tokens: int, packing: bool = False, processes: int = 1
+) -> list[list[int]]:
     """Indices of rows in groups, the longest first, each of at most `most_tokens` (or one row).
 
     Padded rows are grouped by similar length, and their padding counts; packed ones go into the
-    first group with room.
+    first group with room. Several processes take one group each at a time and wait for each other, so that
+    there are groups for all of them where there are rows, of as equal a cost as can be.
     """
+    groups = _filled(lengths, most_tokens, packing)
+    number = -(-len(groups) // processes) * processes
+    if processes == 1 or number > len(lengths):
+        return groups
+    if packing:
+        return _levelled(lengths, number, most_tokens) or groups
+    low, high = 1, most_tokens  # the smallest limit under which there are no more groups than that
+    while low < high:
+        middle = (low + high) // 2
+        if len(_filled(lengths, middle, packing)) <= number:
+            high = middle
+        else:
+            low = middle + 1
+    return _filled(lengths, low, packing)
+
+
+def _levelled(lengths: Sequence[int], number: int, most_tokens: int) -> list[list[int]] | None:
+    """The rows in so many groups, each in turn, from the longest, into the one with the fewest tokens, heavy
+    groups first; None if one would hold too many."""
+    groups: list[list[int]] = [[] for _ in range(number)]
+    sizes = [0] * number
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        place = sizes.index(min(sizes))
+        if groups[place] and sizes[place] + lengths[i] > most_tokens:
+            return None
+        groups[place].append(i)
+        sizes[place] += lengths[i]
+    return [groups[place] for place in sorted(range(number), key=sizes.__getitem__, reverse=True)]
+
+
+def _filled(lengths: Sequence[int], most_tokens: int, packing: bool) -> list[list[int]]:
     groups: list[list[int]] = []
     sizes: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
@@ -277,7 +317,8 @@ class Scorer(torch.nn.Module):
         else:
             inputs = {"input_ids": rows.ids_RT, "attention_mask": mask_RT.long()}
             predicts = rows.predicts_RT
-        hidden: torch.Tensor = self.model.get_decoder()(**inputs, use_cache=False).last_hidden_state
+        with packed_rows() if rows.packed else nullcontext():
+            hidden: torch.Tensor = self.model.get_decoder()(**inputs, use_cache=False).last_hidden_state
         return hidden[predicts]
 
 

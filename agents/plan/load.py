@@ -125,18 +125,19 @@ def forward_flop(shape: Shape, of: Pass) -> tuple[int, int, int]:
 
 
 def update_flop(shape: Shape, config: TrainConfig, of: Pass) -> int:
-    """FLOP that an update spends on one pass: the old log-probabilities, forward, backward, and what gradient
-    checkpointing computes again."""
+    """FLOP that an update spends on one pass: the old log-probabilities where a batch makes several steps,
+    forward, backward, and what gradient checkpointing computes again."""
     linear, attention, head = forward_flop(shape, of)
+    old = 1 if config.questions_per_minibatch < config.questions_per_step else 0
     again = 1 if config.gradient_checkpointing else 0
     # The backward pass of a product is two products, of which frozen weights need one. That of fused
     # attention computes the scores once more.
     behind = 2.0 if config.attention == "eager" else 2.5
     if config.lora_rank:
         adapters = 2 * of.tokens * shape.adapters(config.lora_rank)
-        through = linear * (3 + again) + adapters * (4 + again) + head * 3
+        through = linear * (2 + old + again) + adapters * (3 + old + again) + head * (2 + old)
     else:
         # The last map's output is no input of the backward pass, so that it is not computed again.
         spared = 2 * of.tokens * shape.layers * shape.hidden * shape.intermediate
-        through = linear * (4 + again) - spared * again + head * 4
-    return int(through + attention * (2 + again + behind))
+        through = linear * (3 + old + again) - spared * again + head * (3 + old)
+    return int(through + attention * (1 + old + again + behind))
