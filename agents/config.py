@@ -142,7 +142,7 @@ class TrainConfig:
     """Further arguments of the student's chat template, as JSON, such as '{"enable_thinking": false}'."""
     history_tokens: int | None = setting(None, at_least=2)
     """Most tokens of a wrong answer that the next prompt repeats, half from its beginning and half from
-    its end; None: all."""
+    its end; None: all that leave room for the next response."""
     loss_function: Annotated[str | None, tyro.conf.arg(name="loss")] = None
     """Loss by its name in agents/learning/objectives.py, or module:function; None: the algorithm's own."""
     internalise: float = setting(0.0, at_least=0)
@@ -169,7 +169,10 @@ class TrainConfig:
     lr: float = setting(1e-4, at_least=0)
     """Learning rate of AdamW."""
     warmup: int = setting(10, at_least=0)
-    """Optimizer steps of linear learning-rate warm-up."""
+    """Length of the linear learning-rate warm-up, in units of `warmup_by`."""
+    warmup_by: Literal["step", "batch"] = "step"
+    """step: an optimizer step, of which a batch makes one for each mini-batch; batch: a rollout batch that
+    made any (as verl counts)."""
     weight_decay: float = setting(0.01, at_least=0)
     """Of AdamW."""
     grad_clip: float = setting(1.0, above=0)

@@ -98,7 +98,8 @@ async def play_freely(
                 made[row, attempt] = prompt, completion
             if terminated or truncated:
                 return
-            prompt = chat.extend(prompt, completion.ids, info["guidance"])
+            most = policy.max_model_len - sampling.max_tokens
+            prompt = chat.extend(prompt, completion.ids, info["guidance"], most)
 
     tasks = [asyncio.ensure_future(play(row)) for row in range(len(batch))]
     try:
@@ -134,7 +135,9 @@ def play_in_lockstep(
                 del made[row, attempt]
         active = [row for row in active if not (terminated[row] or truncated[row])]
         for row in active:
-            prompts[row] = chat.extend(prompts[row], made[row, attempt][1].ids, infos["guidance"][row])
+            most = policy.max_model_len - sampling.max_tokens
+            said = made[row, attempt][1].ids
+            prompts[row] = chat.extend(prompts[row], said, infos["guidance"][row], most)
     return made
 
 

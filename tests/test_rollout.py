@@ -220,6 +220,40 @@ def test_a_sampler_that_fails_stops_all_rows_and_leaves_no_request(env, tiny_stu
     assert len(batch.episodes) == 16
 
 
+class Wordy(Scripted):
+    """First answers fill all the tokens that they may have."""
+
+    def generate(self, prompts, sampling, seed):
+        said = super().generate(prompts, sampling, seed)
+        first = [self.tokenizer.decode(p).count("<|im_start|>assistant") == 1 for p in prompts]
+        most = sampling.max_tokens
+        return [
+            Completion([*c.ids[:-1], *[7] * most][:most], [0.0] * most, False) if long else c
+            for c, long in zip(said, first, strict=True)
+        ]
+
+
+class WordyFree(Free, Wordy):
+    """The same, one by one."""
+
+
+@pytest.mark.parametrize("kind", [Wordy, WordyFree])
+def test_an_answer_that_fills_the_whole_budget_gets_guidance_and_a_second_attempt(env, tiny_student, kind):
+    """As in Table 5: the context holds two responses, and the first one has all of its tokens."""
+    _, tokenizer, _ = tiny_student
+    longest = 90
+    policy = kind(env, tokenizer, lambda question, attempt: attempt == 1, max_model_len=2 * longest)
+    batch = rollout(env, policy, Chat(tokenizer), Sampling(max_tokens=longest), seed=3)
+    assert (batch.made[:2], batch.solved[1]) == ([16, 16], 16)
+    samples = {(s.row, s.attempt): s for s in batch.samples}
+    for row in range(16):
+        first, second = samples[row, 1], samples[row, 2]
+        assert len(first.response) == len(second.prompt) == longest  # the next response has its own room
+        kept = len(first.prompt) + 1
+        assert second.prompt[:kept] == (first.prompt + first.response)[:kept]
+        assert batch.episodes[row].attempts[0].guidance.text in tokenizer.decode(second.prompt)
+
+
 def test_wrong_answers_can_be_cut_in_the_history(env, tiny_student):
     _, tokenizer, _ = tiny_student
     chat = Chat(tokenizer, history_tokens=7)

@@ -287,6 +287,7 @@ def test_the_preset_of_table_5():
     assert (config.max_attempts, config.temperature, config.max_response_tokens) == (2, 1.0, 8192)
     assert config.max_model_len - config.max_response_tokens == 8192  # the longest prompt
     assert (config.lr, config.warmup, config.weight_decay, config.grad_clip) == (1e-6, 10, 0.01, 1.0)
+    assert config.warmup_by == "batch"
     assert (config.loss.clip_low, config.loss.clip_high, config.loss.rollout_is_clip) == (0.2, 0.28, 2.0)
     assert (config.eval_temperature, config.eval_top_p) == (0.6, 0.95)
     teacher = config.teacher_spec()

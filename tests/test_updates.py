@@ -159,3 +159,17 @@ def test_passes_before_are_made_where_they_say_something_else(tiny_student):
 def own_loss(models, rows, config):
     (logps_N,) = models.student(rows, partial(log_probabilities, temperature=1.0))
     return -logps_N * rows.logps_old_N, logps_N
+
+
+# -- warm-up -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("by", "rates"), [("step", [0.3, 0.5]), ("batch", [0.2, 0.3])])
+def test_warm_up_counts_mini_batches_or_batches(tiny_student, by, rates):
+    """Two batches of two mini-batches; the rate after each is that of the next step."""
+    config = replace(CONFIG, lr=1.0, warmup=10, warmup_by=by, questions_per_minibatch=2)
+    learner = Learner(copy.deepcopy(tiny_student[0]), 0, config)
+    learner.optimizer.step = lambda: None
+    given_ = [replace(s, group=s.row // 2) for s in dialogues(8)]
+    advantages_B = np.linspace(-1, 1, len(given_))
+    assert [learner.update(given_, advantages_B)["lr"] for _ in rates] == pytest.approx(rates)

@@ -117,6 +117,8 @@ class Learner:
                 steps.append(self.step(part, extra, said_2N if once else None))
         if not steps:
             return {}
+        if self.config.warmup_by == "batch":
+            self.schedule.step()
         if once:
             said_2N = processes.summed_tensor(said_2N)
             rows = replace(rows, logps_old_N=said_2N[0])
@@ -167,7 +169,8 @@ class Learner:
         self._check_finite("gradient's norm", norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)  # room for the sampler, and for the next pass's scoring
-        self.schedule.step()
+        if self.config.warmup_by == "step":
+            self.schedule.step()
         passed = sum(int(each.lengths_R.sum()) for each in (rows, corrections) if each is not None)
         return told.as_dict() | {"grad_norm": norm, "tokens": len(rows.targets_N), "trained_tokens": passed}
 

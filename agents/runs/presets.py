@@ -63,6 +63,7 @@ PRESETS: dict[str, TrainConfig] = {
         save_in_background=True,
         lr=1e-6,
         warmup=10,
+        warmup_by="batch",
         weight_decay=0.01,
         grad_clip=1.0,
         # In 100 steps 20 % of all episodes; 16 samples, as in the paper, every 10 steps would be 65 %.

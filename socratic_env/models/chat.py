@@ -80,10 +80,16 @@ class Chat:
         said = [number for number in response if number not in silent]
         return str(self.tokenizer.decode(said, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    def extend(self, prompt: list[int], response: list[int], user: str) -> list[int]:
-        """The next prompt: what was said, to the id, and the user's new message."""
+    def extend(self, prompt: list[int], response: list[int], user: str, most: int | None = None) -> list[int]:
+        """The next prompt: what was said, to the id, and the user's new message.
+
+        most: ids that it may have, if it can: of a response that is too long for that its beginning and its
+        end are repeated.
+        """
         turn = self.turn(user)
-        return [*prompt, *self._kept(response), *turn[self._said_already(response, turn) :]]
+        told = turn[self._said_already(response, turn) :]
+        room = None if most is None else most - len(prompt) - len(told)
+        return [*prompt, *self._kept(response, room), *told]
 
     def _said_already(self, response: Sequence[int], turn: Sequence[int]) -> int:
         """How many ids of the turn a response that ended has put into the history itself: the template's
@@ -96,9 +102,10 @@ class Chat:
                 return place + 1
         return 0
 
-    def _kept(self, response: list[int]) -> list[int]:
-        most = self.history_tokens
-        if most is None or len(response) <= most:
+    def _kept(self, response: list[int], room: int | None) -> list[int]:
+        limits = [limit for limit in (self.history_tokens, room) if limit is not None and limit >= 2]
+        most = min(limits, default=len(response))
+        if len(response) <= most:
             return response
         return response[: most // 2] + response[len(response) - (most - most // 2) :]
 
