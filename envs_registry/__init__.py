@@ -53,6 +53,11 @@ _IDS = (
         {"questions": "arithmetic"},
     ),
     EnvId(
+        "SocraticCode-v0",
+        "small Python functions, judged by hidden tests in a sandbox (Linux)",
+        {"questions": "code"},
+    ),
+    EnvId(
         "SocraticSciKnow-NoTeacher-v0",
         "ablation without teacher guidance: a fixed retry prompt after every mistake",
         {"teacher": "retry"},

@@ -89,6 +89,7 @@ class Question:
     method: every step of the solution named, without a value: the hint "all_steps" ("" for none).
     mistakes: the misconception table (empty if the set has none).
     verifier: what judges it in place of its kind's verifier: a name, "module:name", or the function itself.
+    tests: hidden tests of a question that is answered with code ("" for none), see `verifiers.code_verifier`.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Question:
     verifier: str | Callable[[Question, str], Verdict | Awaitable[Verdict]] | None = field(
         default=None, repr=False
     )
+    tests: str = field(default="", repr=False)
 
     @property
     def letters(self) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def bracket(question: Question, text: str) -> Verdict:
 
 @pytest.mark.parametrize("name", KINDS.names)
 def test_the_built_in_ones_pass(name: str) -> None:
-    asked = {"numeric": NUMBERS, "last_number": NUMBERS[1:], "text": [load_questions("chains")[0]]}
+    asked = {"numeric": NUMBERS, "last_number": NUMBERS[1:], "text": [load_questions("chains")[0]],
+             "code": [load_questions("code")[0]]}  # fmt: skip
     check_verifier(name, asked.get(name, CHOICES))
 
 

@@ -130,7 +130,7 @@ class Scores:
 def _key(version: str, play: Play, verifier: Verifier) -> str:
     question = play.question
     judged = getattr(verifier, "__qualname__", repr(verifier))
-    truth = [question.answer, question.unit, question.abs_tol, question.rel_tol, judged]
+    truth = [question.answer, question.unit, question.abs_tol, question.rel_tol, question.tests, judged]
     content = [version, question.id, question.system, question.text, truth, play.rollout]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 

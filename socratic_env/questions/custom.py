@@ -22,13 +22,21 @@ from socratic_env.questions.layouts import (
     refuse_unread,
 )
 from socratic_env.questions.problems import Problems, Row, present
-from socratic_env.questions.question_set import CLOSING, RowError, choice_system, numeric_system, text_system
+from socratic_env.questions.question_set import (
+    CLOSING,
+    RowError,
+    choice_system,
+    code_system,
+    numeric_system,
+    text_system,
+)
+from socratic_env.questions.unit_test_rows import tests_of
 from socratic_env.types import AnswerKind, Mistake
 from socratic_env.verifiers import KINDS
 
 FIELDS = (
     "question", "answer", "id", "options", "domain", "subtask", "level", "unit", "abs_tol", "rel_tol",
-    "solution", "system", "mistakes", "verifier",
+    "solution", "system", "mistakes", "verifier", "tests", "function",
 )  # fmt: skip
 MISTAKE_FIELDS = ("answer", "name", "reasoning", "locate", "explain", "next_step")
 _IDS = ("id", "question_id")
@@ -43,6 +51,9 @@ def from_custom(row: Row) -> dict[str, Any]:
     refuse_unread(row, read, problems)
     verifier = _verifier(row, problems)
     kind = AnswerKind.NUMERIC if layout is None else AnswerKind.CHOICE
+    tests = tests_of(row, problems)
+    if tests and not verifier:
+        verifier = "code"
     if layout is None and verifier not in ("", kind.value):
         kind = AnswerKind.TEXT
     made: dict[str, Any] = {
@@ -59,6 +70,7 @@ def from_custom(row: Row) -> dict[str, Any]:
         "abs_tol": problems.tolerance(row, "abs_tol"),
         "rel_tol": problems.tolerance(row, "rel_tol"),
         "solution": problems.text(row, "solution") or None,
+        "tests": tests,
     }
     if layout is not None:
         for field in ("unit", "abs_tol", "rel_tol"):
@@ -67,6 +79,7 @@ def from_custom(row: Row) -> dict[str, Any]:
     options = len(made["options"])
     default = choice_system(options) if options > 1 else numeric_system(made["unit"])
     default = text_system() if kind is AnswerKind.TEXT else default
+    default = code_system() if tests else default
     made["system"] = problems.text(row, "system", default=default)
     made["answer"] = _answer(row, layout, made, problems)
     made["mistakes"] = _mistakes(row.get("mistakes"), layout, made, problems)

@@ -53,6 +53,15 @@ def text_system() -> str:
     )
 
 
+def code_system() -> str:
+    """The instruction before a question that is answered with a Python function."""
+    return (
+        "Write the Python function that the question asks for. Respond in the following "
+        "format:\n<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>\n\n"
+        "For the answer, only output the code of the function, with the imports that it needs."
+    )
+
+
 class QuestionSet(ABC):
     """Questions by index 0..len-1. Deterministic: the same index is the same question."""
 

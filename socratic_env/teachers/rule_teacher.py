@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, VerifierError
 from socratic_env.numbers import close_enough, read_number
 from socratic_env.teachers.teacher import Teacher, TeacherRequest
 from socratic_env.types import AnswerKind, Attempt, Guidance, Mistake, Question
+from socratic_env.verifiers.code_verifier import first_alike, outcomes, unit_tests
 
 UNREADABLE = "No answer could be read from your reply: {reason}. Give it once, in the form asked for."
 UNKNOWN_MISTAKE = "Your answer is incorrect. Check every step again, one at a time."
@@ -47,6 +49,21 @@ def diagnose(question: Question, attempt: Attempt) -> Mistake | None:
     return None
 
 
+async def diagnose_code(question: Question, attempt: Attempt) -> Mistake | None:
+    """The first mistake of the table whose code does what the attempt's code does, in every test; both are
+    run in the verifier's sandbox."""
+    if attempt.verdict.answer is None:
+        return None
+    tests = unit_tests(question.id, question.tests)
+    sources = [attempt.verdict.answer, *(mistake.answer for mistake in question.mistakes)]
+    try:
+        own, *others = await asyncio.gather(*(outcomes(tests, source) for source in sources))
+    except VerifierError:  # the verifier says so itself; a general hint is no fault of the teacher
+        return None
+    place = None if isinstance(own, str) else first_alike(own, others)
+    return None if place is None else question.mistakes[place]
+
+
 def hint(question: Question, mistake: Mistake, strength: str) -> str:
     """What is said of a mistake, by a name of `HINT_STRENGTHS`. "answer" gives the answer away."""
     if strength == "answer":
@@ -65,11 +82,13 @@ class RuleTeacher(Teacher):
 
     async def guide(self, requests: Sequence[TeacherRequest]) -> list[Guidance]:
         """Guidance from the table; a general hint where the mistake is not in it."""
-        return [self._guide_one(request) for request in requests]
+        return [await self._guide_one(request) for request in requests]
 
-    def _guide_one(self, request: TeacherRequest) -> Guidance:
+    async def _guide_one(self, request: TeacherRequest) -> Guidance:
         attempt = request.dialogue.attempts[-1]
         mistake = diagnose(request.dialogue.question, attempt)
+        if mistake is None and request.dialogue.question.tests:
+            mistake = await diagnose_code(request.dialogue.question, attempt)
         if mistake is not None:
             question = request.dialogue.question
             hints = [hint(question, mistake, strength) for strength in request.protocol.rule_hints]
