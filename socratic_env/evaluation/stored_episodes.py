@@ -74,7 +74,7 @@ def read_episodes(folder: Path, questions: str | None = None) -> StoredEpisodes:
         path = folder / EPISODES
         records = played(folder) if kind == EVALUATION else read_lines(path) if path.is_file() else []
         for record in records:
-            record["question_id"], record["question"], record["attempts"], record["stop"]  # noqa: B018
+            record["question_id"], record["question"], record["attempts"], record["stop"]
         arguments = EnvArguments(**given)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(

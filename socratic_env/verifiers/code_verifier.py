@@ -154,7 +154,7 @@ def _read(tests: UnitTests, ended: Ended) -> list[dict[str, Any]] | str:
                 f"the process that runs code was ended from outside, by signal {-ended.status}"
             )
         return own[signal.Signals(-ended.status)]
-    begun, found = False, []
+    begun, found = False, list[dict[str, Any]]()
     for line in ended.output.splitlines():
         try:
             record = json.loads(line)
