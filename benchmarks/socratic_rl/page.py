@@ -14,7 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.socratic_rl.arms import ARMS, BASELINE, GATES, LATER, METHODS, SEEDS, TARGETS, VIEWPOINT_ARM
+from benchmarks.socratic_rl.arms import (
+    ARMS,
+    BASELINE,
+    ENSEMBLES,
+    GATES,
+    LATER,
+    LESSONS,
+    METHODS,
+    SEEDS,
+    TARGETS,
+    VIEWPOINT_ARM,
+)
 from benchmarks.socratic_rl.run import RESULTS
 from benchmarks.study.page import curves, markdown
 from benchmarks.study.summary import estimate, share
@@ -127,6 +138,84 @@ DISTILLATION_HEADS = (
 )  # fmt: skip
 
 
+def means_of(found: Mapping[int, Mapping[str, Any]], name: str, shares: bool = False) -> str:
+    """The mean of a value over seeds, with its interval."""
+    values = [r[name] for r in found.values() if r.get(name) is not None]
+    return str((share if shares else estimate)(values)) if values else "-"
+
+
+TEACHING_HEADS = (
+    "teacher", "seeds", "utility before", "after", "gain", "on targeted probes before", "after",
+    "speaks of a mistake of the trace", "entropy at the end, nats", "implicit-reward accuracy",
+    "probe episodes", "seconds",
+)  # fmt: skip
+
+
+def teaching_rows(records: Records) -> list[list[str]]:
+    """Teachers that learn; at the end the rule-based one on the same traces."""
+    rows = []
+    lessons = [name for name in LESSONS if of(records, "teaching", name)]
+    for name in lessons:
+        found = of(records, "teaching", name)
+        rows.append(
+            [
+                name,
+                str(len(found)),
+                *(means_of(found, key) for key in ("before", "after", "gain")),
+                *(means_of(found, key) for key in ("targeted_before", "targeted_after")),
+                means_of(found, "names_error", shares=True),
+                means_of(found, "diversity"),
+                means_of(found, "implicit_accuracy", shares=True),
+                *(
+                    f"{np.mean([r[key] for r in found.values()]):.0f}"
+                    for key in ("probe_episodes", "seconds")
+                ),
+            ]
+        )
+    if lessons:
+        found = of(records, "teaching", lessons[0])
+        ruled = [means_of(found, key) for key in ("rule", "rule_targeted")]
+        rows.append(["rule-based", str(len(found)), "-", ruled[0], "-", "-", ruled[1], "1", *["-"] * 4])
+    return rows
+
+
+ENSEMBLE_HEADS = (
+    "teachers", "seeds", "before", "with V, before the first distillation", "at the end, without V",
+    "viewpoints taken", "of them poisoned", "probe episodes", "seconds",
+)  # fmt: skip
+
+
+def ensemble_row(records: Records, name: str) -> list[str]:
+    """One line of the table of ensembles."""
+    found = of(records, "ensemble", name)
+    return [
+        name, str(len(found)),
+        *(means_of(found, key, shares=True) for key in ("before", "informed", "unassisted")),
+        *(means_of(found, key) for key in ("taken", "poison_taken")),
+        *(f"{np.mean([r[key] for r in found.values()]):.0f}" for key in ("probe_episodes", "seconds")),
+    ]  # fmt: skip
+
+
+def later_verdicts(records: Records) -> list[tuple[str, bool]]:
+    """What the gates on teaching and ensembles found."""
+    found = []
+    for name in ("policy gradient", "dpo"):
+        values = [r["gain"] for r in of(records, "teaching", name).values()]
+        if not values:
+            found.append(("not run", False))
+            continue
+        gains = estimate(values)
+        found.append((str(gains), gains.low is not None and gains.low > 0))
+    clean, poisoned = (of(records, "ensemble", name) for name in ("clean, gate", "one of three, gate"))
+    seeds = sorted(clean.keys() & poisoned.keys())
+    lost = [clean[seed]["informed"] - poisoned[seed]["informed"] for seed in seeds]
+    if not lost:
+        return [*found, ("not run", False)]
+    points = estimate([100 * value for value in lost])
+    found.append((f"{points} points fewer, with V", bool(np.mean(lost) <= 0.02)))
+    return found
+
+
 def verdicts(records: Records) -> list[list[str]]:
     """Each gate with what was found, and whether it is met."""
     mine, theirs = of(records, "loop", VIEWPOINT_ARM), of(records, "loop", BASELINE)
@@ -150,8 +239,11 @@ def verdicts(records: Records) -> list[list[str]]:
         (recovered(tuned), ratio(tuned) >= 0.9),
         (told(tuned_kept, len(tuned)), bool(np.mean(tuned_kept) >= 0.95)),
         (recovered(cloned), ratio(cloned) >= 0.9),
+        *later_verdicts(records),
     ]
-    whole = {len(seeds), len(tuned), len(cloned)} == {len(SEEDS)}
+    later = [of(records, "teaching", name) for name in ("policy gradient", "dpo")]
+    later.append(of(records, "ensemble", "one of three, gate"))
+    whole = {len(seeds), len(tuned), len(cloned), *map(len, later)} == {len(SEEDS)}
     return [
         [experiment, what, said, ("met" if met else "missed") + ("" if whole else " so far")]
         for (experiment, what), (said, met) in zip(GATES, found, strict=True)
@@ -175,6 +267,12 @@ def tables(records: Records) -> list[Table]:
             "Distillation of two principles",
             DISTILLATION_HEADS,
             [distillation_row(records, m) for m in methods],
+        ),
+        ("Teachers that learn to write viewpoints: held-out utility", TEACHING_HEADS, teaching_rows(records)),
+        (
+            "Ensembles with poisoned teachers: accuracy",
+            ENSEMBLE_HEADS,
+            [ensemble_row(records, name) for name in ENSEMBLES if of(records, "ensemble", name)],
         ),
     ]
 
