@@ -4,9 +4,9 @@
 
 Batches of 32 questions x 8 rollouts as in Table 5, mini-batches of 8 questions. Responses have lognormal
 lengths, at most 8192; every second episode has a second attempt after its first answer and guidance. The
-groups are those that the learner makes; a group costs its tokens (padded ones too), and each round takes the time of
-its heaviest group. Useful are the tokens without padding. Attention, which grows with the square of a row, is
-left out.
+groups are those that the learner makes; a group costs its tokens (padded ones too), and each round takes the
+time of its heaviest group. Useful are the tokens without padding. Attention, which grows with the square of a
+row, is left out.
 """
 
 from __future__ import annotations

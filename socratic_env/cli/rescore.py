@@ -1,4 +1,4 @@
-"""`socratic rescore RUN`: stored replies judged anew, by another verifier, leak detector or mended questions."""
+"""`socratic rescore RUN`: stored replies judged anew: another verifier, leak detector or mended questions."""
 
 from __future__ import annotations
 
