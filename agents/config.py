@@ -166,6 +166,8 @@ class TrainConfig:
     """The policy loss."""
     distillation: Distillation = group(Distillation)
     """The loss of sdpo, in place of the policy loss."""
+    optimizer: Literal["adamw", "adamw-8bit"] = "adamw"
+    """adamw-8bit: the same with states of 8 bits (torchao), a quarter of the memory."""
     lr: float = setting(1e-4, at_least=0)
     """Learning rate of AdamW."""
     warmup: int = setting(10, at_least=0)

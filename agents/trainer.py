@@ -114,7 +114,7 @@ def train(
             updates += bool(learnt)
             if learnt or gone:
                 try:
-                    policy.load_weights(learner.sampler_weights().items())
+                    policy.load_weights(learner.sampler_weights())
                 except StudentError as error:
                     lost = error  # the step is made: it is written down before the run stops
 

@@ -50,8 +50,8 @@ class SlowLearner:
         time.sleep(self.seconds)
         return {"trained_tokens": 1.0}
 
-    def sampler_weights(self) -> dict[str, Any]:
-        return {}
+    def sampler_weights(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class NoLog:

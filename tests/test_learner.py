@@ -323,12 +323,47 @@ def test_servers_get_weights_in_the_type_of_the_passes_and_a_sampler_beside_the_
     for chosen in ({"dtype": "bfloat16"}, {"dtype": "bfloat16", **urls}, urls):
         learner = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=replace(CONFIG, **chosen))
         own = dict(learner.model.named_parameters())
-        for name, weight in learner.sampler_weights().items():
+        for name, weight in learner.sampler_weights():
             if len(chosen) == 3:
                 assert torch.equal(weight, own[name].bfloat16())
             else:
                 assert weight is own[name]
         assert all(weight.dtype == torch.float32 for weight in learner.weights().values())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="torchao is not installed")
+def test_eight_bit_states_learn_alike_take_a_quarter_and_go_into_a_checkpoint(tiny_student, tmp_path):
+    torch.compiler.set_stance("force_eager")  # compiled on a GPU; on a CPU that takes most of a minute
+    try:
+        given, advantages = samples(), np.linspace(-1, 1, 8)
+        found = {}
+        for optimizer in ("adamw", "adamw-8bit"):
+            config = replace(CONFIG, optimizer=optimizer, lr=1e-3)
+            learner = Learner(copy.deepcopy(tiny_student[0]), pad=0, config=config)
+            for _ in range(3):
+                learner.update(given, advantages)
+            place = tmp_path / optimizer / "step-000003"
+            place.mkdir(parents=True)
+            torch.save({"step": 3, "form": {}, **learner.state()}, place / "trainer.pt")
+            other = Learner(copy.deepcopy(learner.model), pad=0, config=config)
+            other.load(place)
+            for each in (learner, other):
+                each.update(given, advantages)
+            size = (place / "trainer.pt").stat().st_size
+            found[optimizer] = parameters_of(learner), size
+            torch.testing.assert_close(parameters_of(other), found[optimizer][0], atol=0, rtol=0)
+    finally:
+        torch.compiler.set_stance("default")
+    start = parameters_of(Learner(copy.deepcopy(tiny_student[0]), pad=0, config=CONFIG))
+    moved = {name: weights - start for name, (weights, _) in found.items()}
+    assert torch.cosine_similarity(*moved.values(), dim=0) > 0.95
+    assert found["adamw-8bit"][1] < 0.5 * found["adamw"][1]
+
+
+def test_an_optimizer_whose_library_is_missing_says_what_to_install(tiny_student, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"socratic-env\[eight-bit\]"):
+        Learner(tiny_student[0], pad=0, config=replace(CONFIG, optimizer="adamw-8bit"))
 
 
 def test_prompt_tokens_get_no_direct_gradient(tiny_student):

@@ -59,7 +59,7 @@ class Counting:
         return {"loss": 0.0, "trained_tokens": 1.0}
 
     def sampler_weights(self):
-        return {"number": self.made}
+        return [("number", self.made)]
 
 
 class Log:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.distributed.checkpoint import state_dict as full
 from agents.config import TrainConfig
 from agents.learning import processes
 from agents.learning.objectives import LOSSES, Models, internalise, loss_of
+from agents.learning.optimizers import make_optimizer
 from agents.learning.rows import Read, Rows, Scorer, log_probabilities, micro_batches, statistics
 from agents.learning.samples import Sample
 from agents.learning.sdpo import move_average
@@ -64,7 +65,7 @@ class Learner:
             self.fixed = processes.sharded(Scorer(copied), bfloat16)
         self.scorer = processes.sharded(Scorer(model), bfloat16)
         trained = [p for p in self.scorer.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = make_optimizer(trained, config)
         warmup = max(1, config.warmup)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: min(1.0, (step + 1) / warmup)
@@ -177,20 +178,21 @@ class Learner:
     def weights(self) -> dict[str, torch.Tensor]:
         """The whole model's weights under the names that the checkpoint's model has; empty on processes
         that follow, which only take part in gathering them."""
-        return self._gathered(None)
-
-    def sampler_weights(self) -> dict[str, torch.Tensor]:
-        """The same as they are sent to the sampler: to servers in the type of the passes, which is half the
-        bytes where that is bfloat16; a sampler in this process copies out of the learner's own tensors."""
-        low = self.config.policy == "server" and self.config.dtype == "bfloat16"
-        return self._gathered(torch.bfloat16 if low else None)
-
-    def _gathered(self, dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
         leads, kept = processes.rank() == 0, {}
         for name, weight in full_weights(self.model):
             if leads:
-                kept[name] = weight if dtype is None else weight.detach().to(dtype)
+                kept[name] = weight
         return kept
+
+    def sampler_weights(self) -> Iterable[tuple[str, torch.Tensor]]:
+        """(name, weight) of the same, as the sampler gets them: servers in the type of the passes, which is
+        half the bytes where that is bfloat16; one in this process the learner's own tensors, one by one."""
+        low = self.config.policy == "server" and self.config.dtype == "bfloat16"
+        typed = ((name, w.detach().bfloat16() if low else w) for name, w in full_weights(self.model))
+        if processes.size() == 1:
+            return typed
+        leads = processes.rank() == 0  # all take part in gathering each
+        return [pair for pair in typed if leads]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the model's weights."""

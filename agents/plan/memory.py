@@ -17,6 +17,9 @@ from agents.plan.shapes import Shape
 STREAM = 4
 """Bytes of a weight, a gradient, and a number of the residual stream: all are float32."""
 
+STATE_BYTES = {"adamw": 8.0, "adamw-8bit": 2 * (1 + 4 / 256)}
+"""Of each trained weight: two moments; of 8 bits with a float32 scale for every 256 of them."""
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -50,8 +53,10 @@ def layer_activations(shape: Shape, config: TrainConfig, of: Pass) -> int:
 
 
 def moments(shape: Shape, config: TrainConfig, of: Pass, learners: int) -> list[dict[str, int]]:
-    """Bytes by part at the moments of a pass that can be the widest: where the forward pass ends, where the
-    backward pass has computed a checkpointed layer again, and where it ends, at the embedding."""
+    """Bytes by part at the moments of a pass that can be its widest: where the old log-probabilities and
+    entropies are read, before there are gradients; where the forward pass ends, where the backward pass has
+    computed a checkpointed layer again, and where it ends, at the embedding. (A step of "adamw-8bit" holds
+    two copies of the largest tensor, as the end of the backward pass does.)"""
     low = config.dtype == "bfloat16"
     c = 2 if low else STREAM
     stream = of.tokens * STREAM * shape.hidden
@@ -72,15 +77,22 @@ def moments(shape: Shape, config: TrainConfig, of: Pass, learners: int) -> list[
     last = {"copies": late, "activations": 2 * stream, "logits": 0, "embedding_gradient": waiting}
     if shape.tied:
         last["embedding_gradient"] *= 2
+    scoring = {
+        "gradients": 0,
+        "copies": early,
+        "activations": 2 * stream,
+        "logits": head * 4 // 3,  # and probabilities for the entropies
+        "embedding_gradient": 0,
+    }
     if not config.gradient_checkpointing:
-        return [end, last]
+        return [scoring, end, last]
     again = {
         "copies": late,
         "activations": kept + layer + stream + 2 * c * of.tokens * shape.intermediate,
         "logits": 0,
         "embedding_gradient": waiting if shape.tied else 0,
     }
-    return [end, again, last]
+    return [scoring, end, again, last]
 
 
 def learner_memory(
@@ -94,6 +106,6 @@ def learner_memory(
     held = {
         "weights": STREAM * (weights + second) // learners,
         "gradients": STREAM * trained // learners,
-        "states": 2 * STREAM * trained // learners,
+        "states": int(STATE_BYTES[config.optimizer] * trained) // learners,
     }
     return [held | parts for of in passes for parts in moments(shape, config, of, learners)]

@@ -11,7 +11,7 @@ from agents.options import PlanOptions
 from agents.plan.clock import Sampler, rollout_seconds, update_seconds
 from agents.plan.gpus import GIB, Gpu, gpu_of
 from agents.plan.load import Attempt, passes, play, read_lengths, rows_of, update_flop
-from agents.plan.memory import learner_memory
+from agents.plan.memory import STATE_BYTES, learner_memory
 from agents.plan.shapes import Shape, shape_of
 from agents.policies.transformers_policy import MOST_TOKENS
 from socratic_env.errors import ConfigurationError
@@ -140,7 +140,7 @@ def plan(config: TrainConfig, options: PlanOptions) -> Plan:
         max(1, servers), max(1, min(usual, int(fitting))), bytes_each, PAUSES["eager" if eager else policy]
     )
     trained = shape.adapters(config.lora_rank) if config.lora_rank else shape.parameters
-    moved = 28 * trained / learners
+    moved = (12 + 2 * STATE_BYTES[config.optimizer]) * trained / learners  # weights and states both ways
     seconds = {
         "rollout": rollout_seconds(shape, gpu, sampler, attempts, options.mfu, options.mbu),
         "teacher": _teacher(config, attempts, guidance, options),
@@ -152,7 +152,7 @@ def plan(config: TrainConfig, options: PlanOptions) -> Plan:
         rollout_seconds(shape, gpu, sampler, asked, options.mfu, options.mbu)
         + 2 * _teacher(config, asked, guidance, options)
     ) / config.eval_every
-    state = 4 * shape.parameters + 8 * trained
+    state = 4 * shape.parameters + STATE_BYTES[config.optimizer] * trained
     seconds["checkpoint"] = state / DISK / config.save_every
     whole = sum(seconds.values())
     slowest = max(seconds, key=lambda part: seconds[part])
@@ -197,9 +197,7 @@ def _sync_buffers(shape: Shape, config: TrainConfig, learners: int) -> int:
     """Bytes of the weights gathered for the sampler: whole tensors that the learner does not hold as such."""
     if config.policy == "server" and config.dtype == "bfloat16":
         return 2 * shape.parameters
-    if learners > 1:
-        return 4 * shape.parameters
-    return 4 * shape.layers * shape.layer_linear if config.lora_rank else 0
+    return 4 * shape.parameters if learners > 1 else 0  # in one process they pass one by one
 
 
 def _sync(config: TrainConfig, shape: Shape, gpu: Gpu, policy: str) -> float:

@@ -44,7 +44,7 @@ class VLLMPolicy:
         self.ends, self.max_model_len = tuple(ends), max_model_len
         options = options or VLLM()
         cache = None if options.cache_mib is None else options.cache_mib * 2**20
-        self._level = options.sleep
+        self._level, self._workers = options.sleep, options.tensor_parallel > 1
         self._awake, self._holds_weights = True, True
         try:
             self._engine = make_engine(
@@ -109,10 +109,11 @@ class VLLMPolicy:
         Tensors pass by reference, on a GPU too. vLLM's weight transfer is for two processes: CUDA
         opens no IPC handle in the process that made it, and NCCL takes no two ranks on one GPU.
         """
-        named = [(name, tensor.detach()) for name, tensor in weights]
+        named = ((name, tensor.detach()) for name, tensor in weights)
         self._holds_weights = True
         self._wake()
-        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(named)})
+        given = iter(list(named)) if self._workers else named  # to other processes they are sent whole
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": given})
         self._engine.apply_model(pack_tied_head)
         self._engine.reset_prefix_cache()
 

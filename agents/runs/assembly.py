@@ -115,7 +115,7 @@ def make_policy(
         assert config.run_dir is not None
         progress.console.print(f"sending weights to {', '.join(config.servers)}", highlight=False)
         sync_folder = config.sync_folder or config.run_dir / "sync"
-        weights = learner.sampler_weights().items()
+        weights = learner.sampler_weights()
         return connect(config.servers, config.sync, sync_folder, weights, chat.ends, config.max_model_len)
     if chosen == "vllm":
         from agents.policies.vllm_policy import VLLMPolicy

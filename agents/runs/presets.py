@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agents.config import TrainConfig
-from agents.options import WarmStart
+from agents.options import VLLM, WarmStart
+
+_TEACHER = (
+    '{"kind": "openai", "base_url": "http://127.0.0.1:8000/v1", "model": "teacher", '
+    '"temperature": 0.2, "max_tokens": 1024}'
+)
+_ONE_CARD = TrainConfig(
+    questions="sciknoweval",
+    teacher=_TEACHER,
+    policy="vllm",
+    questions_per_step=16,
+    rollouts_per_question=8,
+    questions_per_minibatch=8,
+    micro_batch_tokens=6144,
+    dtype="bfloat16",
+    gradient_checkpointing=True,
+    max_response_tokens=2048,
+    max_model_len=6144,
+    history_tokens=1024,
+    lr=1e-6,
+    eval_every=20,
+    eval_questions=128,
+    eval_samples=4,
+    eval_temperature=0.6,
+    eval_top_p=0.95,
+)
+"""What the presets of one GPU have in common; the teacher is served elsewhere."""
 
 PRESETS: dict[str, TrainConfig] = {
     # Learns on two CPU cores in minutes.
@@ -44,8 +72,7 @@ PRESETS: dict[str, TrainConfig] = {
     "qwen3-4b": TrainConfig(
         student="Qwen3-4B-Instruct-2507",
         questions="sciknoweval",
-        teacher='{"kind": "openai", "base_url": "http://127.0.0.1:8000/v1", "model": "teacher", '
-        '"temperature": 0.2, "max_tokens": 1024}',
+        teacher=_TEACHER,
         max_attempts=2,
         policy="server",
         servers=("http://127.0.0.1:8001",),
@@ -72,5 +99,33 @@ PRESETS: dict[str, TrainConfig] = {
         eval_samples=4,
         eval_temperature=0.6,
         eval_top_p=0.95,
+    ),
+    # Full fine-tuning on one card of 24 GB, vLLM asleep while the learner works.
+    "qwen3-0.6b": replace(
+        _ONE_CARD,
+        student="Qwen3-0.6B",
+        vllm=VLLM(cache_mib=4096, enforce_eager=False, sleep=1),
+    ),
+    # Adapters on one card of 24 GB; all weights, with optimizer="adamw-8bit", take one of 32 GB.
+    "qwen3-1.7b": replace(
+        _ONE_CARD,
+        student="Qwen3-1.7B",
+        lora_rank=64,
+        lora_alpha=64,
+        lr=1e-5,
+        vllm=VLLM(cache_mib=4096, enforce_eager=False, sleep=1),
+    ),
+    # Adapters on one card of 80 GB.
+    "qwen3-4b-lora": replace(
+        _ONE_CARD,
+        student="Qwen3-4B-Instruct-2507",
+        lora_rank=64,
+        lora_alpha=64,
+        questions_per_step=32,
+        micro_batch_tokens=16384,
+        max_response_tokens=4096,
+        max_model_len=12288,
+        lr=1e-5,
+        vllm=VLLM(cache_mib=24576, enforce_eager=False),
     ),
 }

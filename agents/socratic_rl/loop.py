@@ -84,7 +84,7 @@ def socratic_rl(
         if config.reinforce:
             rest(policy)
             metrics |= learn(batch, learner, chat, config) or {"skipped": 1.0}
-            policy.load_weights(learner.sampler_weights().items())
+            policy.load_weights(learner.sampler_weights())
 
         # Phase 2: the teacher reflects on the traces.
         if config.reflect:
@@ -168,7 +168,7 @@ def take_in(
         found = distil(learner.model, learner.pad, config.distil, worked, plain, seed)
     except NothingToLearn as error:
         if stale:
-            policy.load_weights(learner.sampler_weights().items())
+            policy.load_weights(learner.sampler_weights())
         return {"skipped": str(error)}
-    policy.load_weights(learner.sampler_weights().items())
+    policy.load_weights(learner.sampler_weights())
     return found

@@ -42,7 +42,7 @@ def policy_gradient(
         samples, metrics = play(step)
         found = learner.update(samples, advantages_of(samples, settings)) if samples else {}
         if found:
-            policy.load_weights(learner.weights().items())
+            policy.load_weights(learner.sampler_weights())
         yield metrics | {name: found[name] for name in ("loss", "grad_norm") if name in found}
 
 
