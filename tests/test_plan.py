@@ -70,6 +70,8 @@ def rows_like(attempts):
         {"gradient_checkpointing": True},
         {"dtype": "bfloat16", "gradient_checkpointing": True},
         {"packing": True},
+        {"packing": True, "attention": "rows"},
+        {"questions_per_minibatch": 2},  # so that old log-probabilities have passes of their own
         {"optimizer": "adamw-8bit"},
         {"dtype": "bfloat16", "lora_rank": 8},
         {"dtype": "bfloat16", "lora_rank": 8, "gradient_checkpointing": True},
@@ -81,7 +83,7 @@ def test_planned_memory_is_what_real_updates_allocate(sizes, chosen):
         pytest.importorskip("torchao")
         if sizes is WORDY:
             pytest.skip("steps that are not compiled hold many copies of the largest tensor")
-    config = TrainConfig(micro_batch_tokens=256, questions_per_minibatch=32, **chosen)
+    config = TrainConfig(**{"micro_batch_tokens": 256, "questions_per_minibatch": 32, **chosen})
     attempts = samples(sizes["vocab_size"])
     shapes = []
 
@@ -103,12 +105,15 @@ def test_planned_memory_is_what_real_updates_allocate(sizes, chosen):
 
 @pytest.mark.parametrize(
     "chosen",
-    [{}, {"gradient_checkpointing": True}, {"packing": True}, {"lora_rank": 8},
+    [{}, {"questions_per_minibatch": 2}, {"gradient_checkpointing": True}, {"packing": True},
+     {"lora_rank": 8},
      {"lora_rank": 8, "gradient_checkpointing": True}],
     ids=lambda chosen: "-".join(chosen) or "plain",
 )  # fmt: skip
 def test_planned_flop_and_tokens_are_those_counted(chosen):
-    config = TrainConfig(attention="eager", micro_batch_tokens=256, questions_per_minibatch=32, **chosen)
+    config = TrainConfig(
+        **{"attention": "eager", "micro_batch_tokens": 256, "questions_per_minibatch": 32, **chosen}
+    )
     learner = Learner(model_of(WIDE, "eager"), 0, config)
     attempts = samples(WIDE["vocab_size"])
     shape = shape_from(learner.model.config.to_dict())

@@ -90,7 +90,7 @@ def update_seconds(
     gather = 4 * held * shape.parameters * (learners - 1) / learners / (gpu.link * 1e9)
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
-        flops = [update_flop(shape, config, each) for each in passes(part, config)]
+        flops = [update_flop(shape, config, each) for each in passes(part, config, learners)]
         for i in range(0, len(flops), learners):
             total += max(max(flops[i : i + learners]) / peak, gather)
         total += state_bytes / (gpu.bandwidth * 1e9 * mbu)

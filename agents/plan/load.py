@@ -97,16 +97,16 @@ def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
     return rows
 
 
-def passes(rows: Sequence[Row], config: TrainConfig) -> list[Pass]:
-    """The learner's forward passes over some rows, as its own grouping makes them."""
-    found = []
-    for group in micro_batches([row.length for row in rows], config.micro_batch_tokens, config.packing):
+def passes(rows: Sequence[Row], config: TrainConfig, learners: int = 1) -> list[Pass]:
+    """The learners' forward passes over some rows, as their own grouping makes them."""
+    found, sizes = [], [row.length for row in rows]
+    for group in micro_batches(sizes, config.micro_batch_tokens, config.packing, learners):
         lengths, targets = [rows[i].length for i in group], sum(rows[i].targets for i in group)
         if config.packing:
             tokens, several = sum(lengths), len(group) > 1
             dense = config.attention in ("sdpa", "eager") and several
             pairs = tokens**2 if dense else sum(length**2 for length in lengths)
-            found.append(Pass(tokens, pairs, targets, masked=several))
+            found.append(Pass(tokens, pairs, targets, masked=dense))
         else:
             widest = max(lengths)
             found.append(

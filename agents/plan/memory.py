@@ -54,9 +54,9 @@ def layer_activations(shape: Shape, config: TrainConfig, of: Pass) -> int:
 
 def moments(shape: Shape, config: TrainConfig, of: Pass, learners: int) -> list[dict[str, int]]:
     """Bytes by part at the moments of a pass that can be its widest: where the old log-probabilities and
-    entropies are read, before there are gradients; where the forward pass ends, where the backward pass has
-    computed a checkpointed layer again, and where it ends, at the embedding. (A step of "adamw-8bit" holds
-    two copies of the largest tensor, as the end of the backward pass does.)"""
+    entropies are read, if a batch makes several steps; where the forward pass ends; where the backward pass
+    has computed a checkpointed layer again; and where it ends, at the embedding. (A step of "adamw-8bit"
+    holds two copies of the largest tensor, as the end of the backward pass does.)"""
     low = config.dtype == "bfloat16"
     c = 2 if low else STREAM
     stream = of.tokens * STREAM * shape.hidden
@@ -84,15 +84,16 @@ def moments(shape: Shape, config: TrainConfig, of: Pass, learners: int) -> list[
         "logits": head * 4 // 3,  # and probabilities for the entropies
         "embedding_gradient": 0,
     }
+    before = [scoring] if config.questions_per_minibatch < config.questions_per_step else []
     if not config.gradient_checkpointing:
-        return [scoring, end, last]
+        return [*before, end, last]
     again = {
         "copies": late,
         "activations": kept + layer + stream + 2 * c * of.tokens * shape.intermediate,
         "logits": 0,
         "embedding_gradient": waiting if shape.tied else 0,
     }
-    return [scoring, end, again, last]
+    return [*before, end, again, last]
 
 
 def learner_memory(

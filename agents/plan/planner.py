@@ -75,7 +75,11 @@ def plan(config: TrainConfig, options: PlanOptions) -> Plan:
     attempts = played(config.questions_per_step * config.rollouts_per_question)
     rows = rows_of(attempts)
     minibatch = -(-len(rows) * config.questions_per_minibatch // config.questions_per_step)
-    made = [each for i in range(0, len(rows), minibatch) for each in passes(rows[i : i + minibatch], config)]
+    made = [
+        each
+        for i in range(0, len(rows), minibatch)
+        for each in passes(rows[i : i + minibatch], config, learners)
+    ]
     room = gpu.memory_gib * (1 - SPARE) - RUNTIME
 
     at_moments = learner_memory(shape, config, made, learners)

@@ -59,6 +59,7 @@ def settings(small: bool) -> Iterator[tuple[str, Shape, str, TrainConfig]]:
     tried: dict[str, dict[str, Any]] = {
         "padded, sdpa": {},
         "packed, sdpa": {"packing": True},
+        "packed, rows": {"packing": True, "attention": "rows"},
         "packed, flex": {"packing": True, "attention": "flex_attention"},
         "packed, flash 2": {"packing": True, "attention": "flash_attention_2"},
         "packed, flash 3": {"packing": True, "attention": "flash_attention_3"},
