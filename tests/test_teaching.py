@@ -197,6 +197,7 @@ def test_the_command_writes_a_teacher_that_can_be_used(method, folders, tmp_path
     assert "held-out utility" in capsys.readouterr().out
     result = json.loads((run / "result.json").read_text())
     assert result["generic_T"]["gain"] == 0
+    assert result["kl"] >= 0
     kinds = [json.loads(line)["kind"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert kinds == ["eval", "train", "train", "eval"]
     spec = {"kind": "agents.teaching.model_reflector:ModelReflector", "folder": str(run / "teacher")}

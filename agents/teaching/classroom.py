@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from agents.learning.divergence import TeacherDistance
 from agents.learning.preferences import margins
 from agents.learning.samples import Sample, Sampling
 from agents.options import ModularStudent, TinyStudent
@@ -51,11 +53,13 @@ class Classroom:
 @dataclass(frozen=True)
 class Held:
     """Utilities of one viewpoint on each of T held-out traces, on all kinds of probes and on targeted ones;
-    the share of traces on which none could be read."""
+    the share of traces on which none could be read; the divergence from the teacher that the run began with,
+    in nats for each token of these viewpoints (nan: not measured)."""
 
     generic_T: np.ndarray
     targeted_T: np.ndarray
     unreadable: float
+    kl: float = math.nan
 
 
 def classroom(config: TeachConfig) -> Classroom:
@@ -125,28 +129,35 @@ def learn(
     log: told each step's metrics. measured: told each measurement.
     """
     reference = copy.deepcopy(room.teacher).eval()
-    first = held_out(config, room)
+    distance = TeacherDistance(
+        room.teacher, reference, room.writer.chat.pad, config.temperature, micro_batch_tokens=8192
+    )
+    first = held_out(config, room, distance)
     measured(0, first)
     last, done = first, 0
     method, train = METHODS[config.method], (room.traces["train"], room.worth["train"])
     for done, metrics in enumerate(method(config, room.writer, *train, room.teacher), 1):
         log(done, metrics)
         if done % config.eval_every == 0 and done < config.steps and config.method != "dpo":
-            measured(done, held_out(config, room))
+            measured(done, held_out(config, room, distance))
     if done:
-        last = held_out(config, room)
+        last = held_out(config, room, distance)
         measured(config.steps, last)
     return {
         **{name: change(getattr(first, name), getattr(last, name)) for name in ("generic_T", "targeted_T")},
         "unreadable": [first.unreadable, last.unreadable],
+        "kl": last.kl,
         "implicit_accuracy": implicit_accuracy(config, room, reference),
         "probe_episodes": room.worth["train"].played,
     }
 
 
-def held_out(config: TeachConfig, room: Classroom) -> Held:
-    """The utility of one viewpoint of the teacher on each held-out trace."""
-    return measured_on(config, room, [one.viewpoint for one in held_out_words(config, room)])
+def held_out(config: TeachConfig, room: Classroom, distance: TeacherDistance) -> Held:
+    """The utility of one viewpoint of the teacher on each held-out trace, and how far it has gone."""
+    written = held_out_words(config, room)
+    said = [sample_of(i, i, one.prompt, one.completion, 0.0) for i, one in enumerate(written)]
+    found = measured_on(config, room, [one.viewpoint for one in written])
+    return replace(found, kl=distance(said)["kl_full"])
 
 
 def held_out_traces(config: TeachConfig, room: Classroom) -> list[InteractionTrace]:
@@ -216,8 +227,12 @@ def teach(config: TeachConfig, run: TeachingRun) -> dict[str, Any]:
 
     def measured(step: int, held: Held) -> None:
         generic, targeted = float(held.generic_T.mean()), float(held.targeted_T.mean())
-        run.line("eval", step, {"utility": generic, "targeted": targeted, "unreadable": held.unreadable})
-        run.say(f"step {step:4d}  held-out utility {generic:+.3f}, on targeted probes {targeted:+.3f}")
+        told = {"utility": generic, "targeted": targeted, "unreadable": held.unreadable, "kl": held.kl}
+        run.line("eval", step, told)
+        run.say(
+            f"step {step:4d}  held-out utility {generic:+.3f}, on targeted probes {targeted:+.3f}, "
+            f"KL {held.kl:.3f} nats a token"
+        )
 
     found = learn(config, room, lambda step, metrics: run.line("train", step, metrics), measured)
     run.keep(room.teacher, room.tokenizer, found)

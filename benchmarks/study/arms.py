@@ -83,6 +83,11 @@ _SINGLE = tuple(
     Arm(name, what, settings, LONG_STEPS)
     for name, what, settings in (
         ("reinforce++", "REINFORCE++, one attempt", {"algorithm": "reinforce++"}),
+        (
+            "reinforce++, 6e-4",
+            "the same at the learning rate that was best for it on the seeds of the choice",
+            {"algorithm": "reinforce++", "lr": 6e-4},
+        ),
         ("reinforce++-baseline", "REINFORCE++-baseline, one attempt", {"algorithm": "reinforce++-baseline"}),
         ("grpo", "GRPO, one attempt", {"algorithm": "grpo"}),
         ("sdpo", "SDPO, one attempt", {"algorithm": "sdpo"}),
@@ -168,5 +173,7 @@ UNGATED = (
     Gate("internalise-group", "internalise-1"),
     Gate("socratic", "reinforce++", "all tokens"),
     Gate("internalise-1", "reinforce++", "all tokens"),
+    Gate("socratic", "reinforce++, 6e-4"),
+    Gate("internalise-1", "reinforce++, 6e-4", "student tokens"),
 )
 """Differences that are reported without a gate."""
