@@ -202,6 +202,9 @@ class TrainConfig:
     eval_seed: int = setting(0, at_least=0, at_most=2**32 - 1)
     """Of the held-out questions and of the sampling in evaluations, so that runs with different `seed` are
     measured on the same questions (those of `socratic eval --seed`)."""
+    keep_tokens: bool = setting(False, resumable=True)
+    """Write the tokens of every attempt with their log-probabilities into episodes.jsonl, for `socratic view`
+    to colour them; the file grows to one and a half times its size and more."""
     kl_reference: str | None = setting(None, resumable=True)
     """Folder of a model with the student's tokenizer, such as the teacher: each evaluation then measures
     the student's KL divergence from it (Figure 6), on at most 256 responses sampled as in training."""

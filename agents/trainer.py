@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from socratic_env.errors import StudentError
 from socratic_env.models.chat import Chat
 from socratic_env.types import Episode
 
+Details = Mapping[tuple[int, int], Mapping[str, Any]]
+"""(row, attempt) -> {"advantage", "tokens"} of that attempt, as far as they are known and kept."""
+
 
 class Log(Protocol):
     """Where a run is written down, such as `agents.runs.log.RunLog`."""
@@ -44,8 +47,8 @@ class Log(Protocol):
         """The metrics of a step."""
         ...
 
-    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
-        """The episodes of a batch."""
+    def episodes(self, step: int, episodes: Iterable[Episode], details: Details | None = None) -> None:
+        """The episodes of a batch; details: what the learner knows of their attempts."""
         ...
 
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
@@ -121,7 +124,7 @@ def train(
             end = time.perf_counter()
             metrics |= time_metrics(metrics, played.seconds, updated - ready, end - idle, end - start)
             log.metrics("train", step + 1, metrics)
-            log.episodes(step + 1, played.batch.episodes)
+            log.episodes(step + 1, played.batch.episodes, details_of(played.batch, chat, config))
             yield metrics
             if lost is not None:
                 raise lost
@@ -148,16 +151,35 @@ def learn(batch: RolloutBatch, learner: Learner, chat: Chat, config: TrainConfig
             for s, solution in zip(batch.samples, shown, strict=True)
         ]
         return learner.distil(batch.samples, prompts) if any(prompts) else {}
-    samples = list(batch.samples)
-    if config.drop_uniform_groups:
-        samples = of_mixed_groups(samples, config.questions_per_step)
-    dropped = len(groups_of(batch.samples)) - len(groups_of(samples))
-    samples = with_length_penalty(samples, config)
-    advantages_B = advantages_of(samples, config)
+    samples, advantages_B = credited(batch, config)
     if not advantages_B.any():
         return {}
     found = learner.update(samples, advantages_B)
-    return found and found | advantage_metrics(samples, advantages_B) | {"groups_dropped": float(dropped)}
+    dropped = {"groups_dropped": float(len(groups_of(batch.samples)) - len(groups_of(samples)))}
+    return found and found | advantage_metrics(samples, advantages_B) | dropped
+
+
+def credited(batch: RolloutBatch, config: TrainConfig) -> tuple[list[Sample], np.ndarray]:
+    """The attempts that are learnt from, and the advantage of each."""
+    samples = list(batch.samples)
+    if config.drop_uniform_groups:
+        samples = of_mixed_groups(samples, config.questions_per_step)
+    samples = with_length_penalty(samples, config)
+    return samples, advantages_of(samples, config)
+
+
+def details_of(batch: RolloutBatch, chat: Chat, config: TrainConfig) -> dict[tuple[int, int], dict[str, Any]]:
+    """What the log keeps of each attempt beside its episode: its advantage, where the algorithm has one, and
+    by `keep_tokens` its tokens, each as [text, log-probability]."""
+    found: dict[tuple[int, int], dict[str, Any]] = {(s.row, s.attempt): {} for s in batch.samples}
+    if config.algorithm != "sdpo":
+        for sample, advantage in zip(*credited(batch, config), strict=True):
+            found[sample.row, sample.attempt]["advantage"] = float(advantage)
+    for sample in batch.samples if config.keep_tokens else ():
+        pieces = [chat.text([number]) for number in sample.response]
+        tokens = [[piece, round(logp, 3)] for piece, logp in zip(pieces, sample.logps, strict=True)]
+        found[sample.row, sample.attempt]["tokens"] = tokens
+    return found
 
 
 def groups_of(samples: Sequence[Sample]) -> set[int]:

@@ -69,7 +69,7 @@ class Log:
     def metrics(self, kind, step, values):
         self.metrics_of[step] = values
 
-    def episodes(self, step, episodes):
+    def episodes(self, step, episodes, details=None):
         self.written.append(step)
 
 

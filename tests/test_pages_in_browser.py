@@ -18,6 +18,8 @@ from agents.reports.report import write_report
 from agents.runs.metric_table import SECTIONS
 from socratic_env.cli import main
 from socratic_env.evaluation.episodes_page import episodes_page, serve
+from socratic_env.questions import QuestionList
+from socratic_env.records.run_folder import read_lines
 from socratic_env.viewpoints import KnowledgeBase, Trace, Viewpoint
 
 pytestmark = pytest.mark.skipif(
@@ -94,6 +96,14 @@ def test_pages_are_drawn_and_legible(browser, pages, name):
 OPEN_FIRST = """
 document.querySelectorAll("#list details").forEach((element, i) => { if (i < 4) element.open = true; });
 """
+OPEN_TRUTH = """
+const first = document.querySelector("#list details");
+first.open = true;
+first.append(...dialogue(page.episodes[0]));
+const box = first.querySelector("details");
+box.open = true;
+box.dispatchEvent(new Event("toggle"));
+"""
 CHOOSE = """
 const choose = (id, value) => {
   document.getElementById(id).value = value;
@@ -102,12 +112,25 @@ const choose = (id, value) => {
 """
 
 
+def hostile_questions(domain, split):
+    """The source of the question of `browsed`."""
+    question = replace(choice_question(f"q/{HOSTILE}"), statement=HOSTILE, subtask="motion")
+    return QuestionList([replace(question, solution=f"Because {HOSTILE}")])
+
+
 @pytest.fixture(scope="module")
 def browsed(tmp_path_factory):
     """The episodes of a run of hostile texts."""
     folder = tmp_path_factory.mktemp("episodes")
     question = replace(choice_question(f"q/{HOSTILE}"), statement=HOSTILE)
     run = made_run(folder / "run", 3, batch=episodes(question, HOSTILE))
+    records = read_lines(run / "episodes.jsonl")
+    tokens = [["I ", -0.01], [HOSTILE, -9.0], ["\n", -2.5]]
+    records[0]["attempts"][0] |= {"advantage": 1.25, "tokens": tokens}
+    (run / "episodes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    config = run / "config.json"
+    source = '"questions": "test_pages_in_browser:hostile_questions"'
+    config.write_text(config.read_text().replace('"questions": "concepts"', source))
     page = folder / "episodes.html"
     page.write_text(episodes_page(run), encoding="utf-8")
     return run, page
@@ -138,6 +161,7 @@ def test_the_page_of_episodes_is_legible_and_its_texts_do_nothing(browser, brows
         ({"step": "2"}, 4),
         ({"step": "2", "outcome": "corrected"}, 1),
         ({"mistake": "slipped"}, 3),
+        ({"subtask": "motion"}, 12),
         ({"search": "WRONG OPTION"}, 9),
         ({"search": "nowhere to be found"}, 0),
         ({"question": "q"}, 0),
@@ -162,6 +186,22 @@ def test_episodes_are_sorted_and_followed_over_the_steps(browser, browsed):
     assert "12 of 12" in text, "one question in all episodes"
 
 
+def test_the_truth_is_shown_on_demand_only_and_tokens_by_their_probability(browser, browsed):
+    closed = look(browser, browsed[1], 1400, prepare=OPEN_FIRST).found["text"]
+    assert "Right answer and solution" in closed
+    assert "Because" not in closed
+    assert "advantage 1.250" in closed
+    for width, dark in product((1400, 500), (False, True)):
+        seen = look(browser, browsed[1], width, dark, prepare=OPEN_TRUTH)
+        assert seen.complaints == []
+        found = seen.found
+        assert "Right answer: B: option 1" in found["text"]
+        assert "Because </script>" in found["text"]
+        assert found["hacked"] is False
+        for flaw in ("outside", "overlaps", "faint", "small"):
+            assert not found[flaw], (flaw, width, dark)
+
+
 def test_the_server_shows_what_a_running_run_adds(browser, browsed):
     with serve(browsed[0]) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -173,12 +213,13 @@ def test_the_server_shows_what_a_running_run_adds(browser, browsed):
             with urlopen(f"{address}/episodes?from=0") as answer:
                 first = json.load(answer)
             assert len(first["episodes"]) == 12
+            assert {one["answer"] for one in first["truths"].values()} == {"B: option 1"}
             with (browsed[0] / "episodes.jsonl").open("a") as file:
                 file.write(json.dumps({**first["episodes"][0], "step": 9}) + '\n{"torn')
             with urlopen(f"{address}/episodes?from={first['next']}") as answer:
                 assert [one["step"] for one in json.load(answer)["episodes"]] == [9]
             with urlopen(f"{address}/episodes?from={first['next'] - 5}") as answer:
-                assert json.load(answer) == {"episodes": [], "next": 0, "anew": True}
+                assert json.load(answer) == {"episodes": [], "next": 0, "anew": True, "truths": {}}
             for path, host, status in [
                 ("/episodes?from=-1", "localhost", 400),
                 ("/other", "localhost", 404),

@@ -89,7 +89,7 @@ class Written:
     def metrics(self, kind, step, values):
         self.steps.append((step, values))
 
-    def episodes(self, step, episodes):
+    def episodes(self, step, episodes, details=None):
         pass
 
 

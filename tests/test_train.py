@@ -21,6 +21,7 @@ from agents.runs.checkpoint import latest_checkpoint
 from agents.runs.presets import PRESETS
 from agents.trainer import advantages_of
 from socratic_env.records.run_folder import read_lines
+from socratic_env.types import Verdict
 
 needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -66,6 +67,29 @@ def test_a_batch_that_breaks_the_loss_is_saved(tmp_path, capsys, tiny_student):
     (saved,) = (tmp_path / "run").glob("failed-batch-*.jsonl")
     assert saved.name in said
     assert len([Sample(**record) for record in read_lines(saved)]) >= 16
+
+
+def by_chance(question, text):
+    """A verifier to which every other reply is right, whatever the student can do."""
+    return Verdict(sum(text.encode()) % 2 == 0, None, "by chance")
+
+
+def test_the_log_has_advantages_and_where_asked_tokens(tmp_path, tiny_student):
+    options = ["--policy", "transformers", "--student", str(tiny_student[2]), "--steps", "1"]
+    options += ["--verifier", f"{__name__}:by_chance"]
+    for name, more in (("plain", []), ("tokens", ["--keep-tokens"])):
+        assert run(tmp_path / name, *options, *more) == 0
+    plain, kept = (
+        [a for e in read_lines(tmp_path / name / "episodes.jsonl") for a in e["attempts"]]
+        for name in ("plain", "tokens")
+    )
+    advantages = [attempt["advantage"] for attempt in plain]
+    assert sum(advantages) == pytest.approx(0, abs=1e-4), "whitened over attempts"
+    assert max(advantages) > 0 > min(advantages)
+    assert all("tokens" not in attempt for attempt in plain)
+    for attempt in kept:
+        assert "".join(piece for piece, _ in attempt["tokens"]) == attempt["text"]
+        assert all(logp <= 0 for _, logp in attempt["tokens"])
 
 
 def test_reinforce_plus_plus_makes_one_attempt(tmp_path, tiny_student):

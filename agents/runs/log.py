@@ -80,10 +80,18 @@ class RunLog:
                 if value is not None:
                     self._board.add_scalar(f"{kind}/{key}", value, step)
 
-    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
-        """All episodes of a batch, without their ground truth."""
+    def episodes(
+        self,
+        step: int,
+        episodes: Iterable[Episode],
+        details: Mapping[tuple[int, int], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """All episodes of a batch, without their ground truth. details: (row, attempt) -> what is written
+        beside that attempt."""
         for row, episode in enumerate(episodes):
             record = episode_record(episode.question, episode.attempts, episode.rewards, episode.stop)
+            for number, attempt in enumerate(record["attempts"], 1):
+                attempt.update((details or {}).get((row, number), {}))
             self._write(self._episodes, {"step": step, "row": row, **record})
 
     def evaluation(self, step: int, way: str, result: Evaluation, found: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.learning.samples import RolloutBatch
 from agents.runs.log import RunLog
+from agents.trainer import Details
 from socratic_env.records.run_folder import METRICS, read_lines
 from socratic_env.types import Episode
 
@@ -42,9 +43,9 @@ class Events:
         """As of RunLog."""
         self._log.metrics(kind, step, values)
 
-    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
+    def episodes(self, step: int, episodes: Iterable[Episode], details: Details | None = None) -> None:
         """As of RunLog."""
-        self._log.episodes(step, episodes)
+        self._log.episodes(step, episodes, details)
 
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:
         """As of RunLog."""

@@ -125,7 +125,7 @@ class Counting:
     def metrics(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Nothing."""
 
-    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
+    def episodes(self, step: int, episodes: Iterable[Episode], details: object = None) -> None:
         """Nothing."""
 
     def failed_batch(self, step: int, batch: RolloutBatch) -> Path:

@@ -49,7 +49,7 @@ class Counting:
         """A study keeps none."""
         return Path(f"none of the {len(batch.samples)} attempts of step {step} kept")
 
-    def episodes(self, step: int, episodes: Iterable[Episode]) -> None:
+    def episodes(self, step: int, episodes: Iterable[Episode], details: object = None) -> None:
         """Count the words of all guidance."""
         for episode in episodes:
             for attempt in episode.attempts:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, QuestionError, SocraticError
 from socratic_env.evaluation.folder import FAULTS
+from socratic_env.evaluation.stored_episodes import questions_of
 from socratic_env.records.run_folder import EPISODES, episodes_of, read_lines, record_of
 
 MOST = 5000
@@ -20,6 +21,35 @@ MOST = 5000
 _AT_ONCE = 1 << 20
 """Bytes of episodes that the server hands over at once, and the rest of a line."""
 _TEMPLATE = Path(__file__).with_name("episodes_page.html")
+
+
+class Truths:
+    """What is known of the questions of a folder's episodes; nothing where they cannot be loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.missing: str | None = None
+        """Why nothing is known."""
+        try:
+            self._questions = questions_of(folder)
+        except (SocraticError, OSError) as error:
+            self.missing = str(error)
+
+    def of(self, records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str | None]]:
+        """Question id -> {"subtask", "answer", "solution"}, without questions that are gone or ask something
+        else now."""
+        found: dict[str, dict[str, str | None]] = {}
+        asked = {} if self.missing else {record["question_id"]: record["question"] for record in records}
+        for name, text in asked.items():
+            try:
+                question = self._questions.find(name)
+            except QuestionError:
+                continue
+            if question.text != text:
+                continue
+            option = next((f": {o.text}" for o in question.options if o.letter == question.answer), "")
+            answer = f"{question.answer}{option} {question.unit}".strip()
+            found[name] = {"subtask": question.subtask, "answer": answer, "solution": question.solution}
+        return found
 
 
 def episodes_page(folder: Path, step: int | None = None, most: int = MOST) -> str:
@@ -37,7 +67,16 @@ def episodes_page(folder: Path, step: int | None = None, most: int = MOST) -> st
     if not kept:
         of = "yet: no step has finished" if step is None else f"of step {step}"
         raise ConfigurationError(f"{folder} has no episodes {of}")
-    return _page({"name": folder.resolve().name, "episodes": list(kept), "left_out": seen - len(kept)})
+    truths = Truths(folder)
+    return _page(
+        {
+            "name": folder.resolve().name,
+            "episodes": list(kept),
+            "left_out": seen - len(kept),
+            "truths": truths.of(kept),
+            "truths_missing": truths.missing,
+        }
+    )
 
 
 def _lines(path: Path) -> Any:
@@ -68,7 +107,9 @@ def serve(folder: Path, port: int = 0) -> ThreadingHTTPServer:
     """A server on loopback that shows a folder's episodes, and those that a running run adds. Start it with
     `serve_forever`; port 0: a free one. Raises ConfigurationError if the port cannot be had."""
     path = folder / EPISODES
-    page = _page({"name": folder.resolve().name, "episodes": [], "left_out": 0, "live": True, "next": 0})
+    truths = Truths(folder)
+    empty = {"episodes": [], "left_out": 0, "truths": {}, "truths_missing": truths.missing}
+    page = _page({"name": folder.resolve().name, **empty, "live": True, "next": 0})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -84,7 +125,8 @@ def serve(folder: Path, port: int = 0) -> ThreadingHTTPServer:
                     self._send(HTTPStatus.BAD_REQUEST, "text/plain", "from is a place in the file, such as 0")
                     return
                 try:
-                    found = json.dumps(episodes_from(path, int(start)))
+                    more = episodes_from(path, int(start))
+                    found = json.dumps({**more, "truths": truths.of(more["episodes"])})
                 except (ConfigurationError, OSError) as error:
                     self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", str(error))
                     return

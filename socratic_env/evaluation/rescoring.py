@@ -78,7 +78,8 @@ async def _rescored(
             changes.append(_change(record, number, stored, {"correct": None, "verdict": str(outcome)}))
             break
         right = outcome.correct
-        new = dict(stored, correct=right, answer=outcome.answer, verdict=outcome.reason)
+        new = {name: value for name, value in stored.items() if name != "advantage"}  # of the old verdicts
+        new |= {"correct": right, "answer": outcome.answer, "verdict": outcome.reason}
         if right:
             new |= {"guidance": None, "mistake": None, "leaks": [], "blocked": False, "fault": None}
         elif stored["guidance"] and not stored["blocked"]:  # of a blocked text only the safe hint is stored

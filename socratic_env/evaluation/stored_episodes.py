@@ -66,23 +66,44 @@ def read_episodes(folder: Path, questions: str | None = None) -> StoredEpisodes:
     """
     check_run(folder)
     config = config_of(folder)
-    kind = EVALUATION if config.get("kind") == EVALUATION else TRAINING
+    kind = _kind(config)
+    arguments = _arguments(folder, config, questions)
+    path = folder / EPISODES
     try:
-        given = _of_evaluation(config) if kind == EVALUATION else _of_training(config)
-        if questions is not None:
-            given["questions"] = spec_of(questions, "--questions")
-        path = folder / EPISODES
         records = played(folder) if kind == EVALUATION else read_lines(path) if path.is_file() else []
         for record in records:
             record["question_id"], record["question"], record["attempts"], record["stop"]
-        arguments = EnvArguments(**given)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"{folder} holds records that no run of this version wrote ({type(error).__name__}: {error})"
-        ) from None
+    except (KeyError, TypeError) as error:
+        raise _foreign(folder, error) from None
     if not records:
         raise ConfigurationError(f"{folder} has no episodes yet: nothing was played to its end")
     return StoredEpisodes(folder, kind, config, records, arguments)
+
+
+def questions_of(folder: Path) -> QuestionSet:
+    """The questions that a folder's episodes are on. Raises as `read_episodes` and `load_questions`."""
+    given = _arguments(folder, config_of(folder), None)
+    return load_questions(given.questions, given.domain, given.split, given.exclude)
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    return EVALUATION if config.get("kind") == EVALUATION else TRAINING
+
+
+def _arguments(folder: Path, config: Mapping[str, Any], questions: str | None) -> EnvArguments:
+    try:
+        given = _of_evaluation(config) if _kind(config) == EVALUATION else _of_training(config)
+        if questions is not None:
+            given["questions"] = spec_of(questions, "--questions")
+        return EnvArguments(**given)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _foreign(folder, error) from None
+
+
+def _foreign(folder: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder} holds records that no run of this version wrote ({type(error).__name__}: {error})"
+    )
 
 
 def _of_evaluation(config: Mapping[str, Any]) -> dict[str, Any]:

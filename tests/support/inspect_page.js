@@ -4,7 +4,8 @@
 
   const channels = (colour) => {
     const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
-    return { rgb: [r, g, b], a };
+    const whole = colour.startsWith("color(srgb") ? 255 : 1; // a mix of colours has shares of 1
+    return { rgb: [r, g, b].map((c) => c * whole), a };
   };
   const luminance = (rgb) => {
     const [r, g, b] = rgb.map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
