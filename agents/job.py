@@ -31,7 +31,7 @@ from agents.runs.preflight import Environments
 from agents.runs.programs import fail
 from agents.runs.start import Start, prepare
 from agents.trainer import train
-from socratic_env.errors import SocraticError, TeacherDown
+from socratic_env.errors import SocraticError, StudentError, TeacherDown
 from socratic_env.evaluation.html import shares
 from socratic_env.models.chat import Chat
 from socratic_env.records.run_folder import EVALUATIONS, METRICS, REPORT, read_lines
@@ -166,13 +166,16 @@ def run(
                         write_report(log.folder)
                     if ends:
                         break
-        except TeacherDown as error:
+        except (TeacherDown, StudentError) as error:
             if checkpoints.place.name != checkpoint_name(done):
                 checkpoints.save(done, best_of(config, log.folder))
             checkpoints.wait()
             write_report(log.folder)
             held = f"which {checkpoints.place} holds"
-            raise TeacherDown(f"stopped after step {done}, {held}: {error}") from error
+            kind = TeacherDown if isinstance(error, TeacherDown) else StudentError
+            if kind is StudentError:
+                held += " (go on with --resume)"
+            raise kind(f"stopped after step {done}, {held}: {error}") from error
         checkpoints.wait()
     processes.release_followers()
     summary(log.folder)

@@ -16,9 +16,11 @@ from agents import train
 from agents.config import TrainConfig
 from agents.learning.learner import Learner
 from agents.options import TinyStudent
+from agents.policies.transformers_policy import TransformersPolicy
 from agents.runs.best import best_step, stalled
 from agents.runs.checkpoint import CheckpointError, Checkpoints, latest_checkpoint
 from agents.warm_start.tiny import make_model
+from socratic_env.errors import StudentError
 from socratic_env.records.run_folder import read_lines
 
 
@@ -144,3 +146,28 @@ def test_the_best_evaluation_is_the_first_that_none_is_better_than(scores):
     first = scores.index(max(known))
     assert best_step(records) == 2 * first
     assert stalled(records) == sum(score is not None for score in scores[first + 1 :])
+
+
+# -- a sampler that dies -------------------------------------------------------------------------
+
+
+def test_a_run_whose_sampler_dies_keeps_its_last_whole_step(tmp_path, small, capsys, monkeypatch):
+    """Two attempts each: four calls of the evaluation before, two of a step; the seventh is of step 2."""
+    options = ["--steps", "3", "--eval-every", "9", "--save-every", "9"]
+    assert small(tmp_path / "whole", *options) == 0
+    own, calls = TransformersPolicy.generate, []
+
+    def generate(self, prompts, sampling, seed):
+        calls.append(len(prompts))
+        if len(calls) == 7:
+            raise StudentError("http://127.0.0.1:8001 is gone")
+        return own(self, prompts, sampling, seed)
+
+    monkeypatch.setattr(TransformersPolicy, "generate", generate)
+    assert small(tmp_path / "run", *options) == 1
+    said = capsys.readouterr().err
+    assert "error: stopped after step 1, which" in said
+    assert "(go on with --resume): http://127.0.0.1:8001 is gone" in said
+    assert folders(tmp_path / "run") == [1]
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+    same_runs(tmp_path / "whole", tmp_path / "run")

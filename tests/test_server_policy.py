@@ -37,14 +37,14 @@ Behaviour = Callable[[dict[str, Any], int], Awaitable[Reply]]
 class StudentServer(LoopbackServer):
     """The routes of vLLM that a student's policy uses. It says 7 and the end, at -0.5 and -0.25.
 
-    requests: (path, body) of all requests; changed: other behaviour of a path, given the body and
+    requests: (path, body) of all requests but those for the weights' version; changed: other behaviour of a path, given the body and
     how often the path was asked; workers: its world size; loaded: weights at its last update.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.changed: dict[str, Behaviour] = {}
-        self.workers = 1
+        self.workers, self.version = 1, "default"
         self.loaded: dict[str, torch.Tensor] = {}
         self._asked: Counter[str] = Counter()
         super().__init__()
@@ -57,7 +57,8 @@ class StudentServer(LoopbackServer):
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else {}
         path = request.path
-        self.requests.append((path, body))
+        if path != "/weight_info":  # asked after every response
+            self.requests.append((path, body))
         self._asked[path] += 1
         behave = self.changed.get(path, self._usual(path))
         reply = await behave(body, self._asked[path])
@@ -69,11 +70,14 @@ class StudentServer(LoopbackServer):
 
     def _usual(self, path: str) -> Behaviour:
         async def behave(body: dict[str, Any], times: int) -> Reply:
+            if path == "/finish_weight_update":
+                self.version = body["weight_version"]
             if path == "/update_weights" and "path" in body["update_info"]:
                 self.loaded = load_file(body["update_info"]["path"])
             return {
                 "/v1/models": {"data": [{"id": "m", "max_model_len": 64}]},
                 "/get_world_size": {"world_size": self.workers},
+                "/weight_info": {"weight_version": self.version},
                 "/reset_prefix_cache": {"success": True},
                 "/v1/completions": completion(body) if "prompt" in body else {},
             }.get(path, {})
@@ -137,13 +141,62 @@ def policy_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
     def make(*scripted: StudentServer, max_model_len: int = 64, **options: Any) -> ServerPolicy:
         servers = Servers([server.url for server in scripted], **options)
-        transfer = FolderTransfer(WeightClient(servers), tmp_path / "sync")
-        made.append(ServerPolicy(servers, transfer, WEIGHTS.items(), [EOS], max_model_len))
+        client = WeightClient(servers)
+        transfer = FolderTransfer(client, tmp_path / "sync")
+        made.append(ServerPolicy(servers, client, transfer, WEIGHTS.items(), [EOS], max_model_len))
         return made[-1]
 
     yield make
     for policy in made:
         policy.close()
+
+
+# -- servers that die and come back ----------------------------------------------------------------
+
+
+async def gone(body: dict[str, Any], times: int) -> Reply:
+    """The connection breaks."""
+    return None
+
+
+@pytest.mark.parametrize("way", ["gone", "started anew"])
+def test_a_server_that_is_lost_leaves_its_requests_to_the_others_until_it_has_new_weights(
+    servers: list[StudentServer], policy_of: Callable[..., ServerPolicy], way: str
+) -> None:
+    policy, (one, other) = policy_of(*servers, retries=0), servers
+    if way == "gone":
+        one.changed = dict.fromkeys(("/v1/completions", "/is_paused"), gone)
+    else:
+        one.version = "default"  # it answers, with the weights that it was started with
+    prompts = [[4, number] for number in range(12)]
+    assert [c.ids for c in policy.generate(prompts, Sampling(), seed=0)] == [[7, EOS]] * 12
+    assert other.paths.count("/v1/completions") == 2 + 12
+    asked = one.paths.count("/v1/completions")
+    policy.generate(prompts, Sampling(), seed=1)
+    assert one.paths.count("/v1/completions") == asked  # nothing more
+    if way == "gone":
+        policy.load_weights([("a", torch.ones(2))])
+        assert (list(one.loaded), list(other.loaded)) == (["a", "b"], ["a"])
+        one.changed.clear()
+    policy.load_weights([("b", torch.ones(2))])
+    assert one.version == other.version != "default"
+    assert list(one.loaded) == ["b"]
+    policy.generate(prompts, Sampling(), seed=2)
+    assert one.paths.count("/v1/completions") > asked
+
+
+def test_without_any_server_left_there_is_one_error(
+    servers: list[StudentServer], policy_of: Callable[..., ServerPolicy]
+) -> None:
+    policy = policy_of(*servers, retries=0)
+    for server in servers:
+        server.version = "default"
+    with pytest.raises(StudentError, match="holds the weights 'default' and was sent .*started anew"):
+        policy.generate([[4, 5], [6, 7], [8, 9]], Sampling(), seed=0)
+    for server in servers:
+        server.changed["/is_paused"] = gone
+    with pytest.raises(StudentError, match="is the server running"):
+        policy.load_weights(WEIGHTS.items())
 
 
 # -- start ---------------------------------------------------------------------------------------
@@ -365,7 +418,7 @@ def test_a_failed_update_is_told_and_leaves_the_server_paused(
     server.changed["/update_weights"] = always(lambda _: status(500, "of another shape"))
     with pytest.raises(StudentError, match="HTTP 500: of another shape"):
         policy.load_weights(WEIGHTS.items())
-    assert server.paths == ["/pause", "/start_weight_update", "/update_weights"]
+    assert server.paths == ["/is_paused", "/pause", "/start_weight_update", "/update_weights"]
 
 
 def test_prefixes_cached_under_old_weights_are_an_error(

@@ -46,12 +46,16 @@ class Servers:
         deadline_s: total seconds of one request, with all tries and pauses, once it has a connection.
         retries: further tries after connection faults, 429 and 5xx, of requests that may be repeated.
         connections: most connections at once.
+
+    Attributes:
+        down: numbers of servers that are left out by `get_all` and `post_all`.
     """
 
     def __init__(
         self, urls: Sequence[str], deadline_s: float = 3600.0, retries: int = 4, connections: int = 512
     ) -> None:
         self.urls = tuple(url.rstrip("/") for url in urls)
+        self.down: set[int] = set()
         self._deadline_s, self._retries = deadline_s, retries
         self._slots = asyncio.Semaphore(connections)
         self._session: aiohttp.ClientSession | None = None
@@ -72,12 +76,18 @@ class Servers:
 
     async def get_all(self, path: str) -> list[Any]:
         """What each server says."""
-        return await together(self.get(server, path) for server in range(len(self.urls)))
+        return await together(self.get(server, path) for server in self.up)
 
     async def post_all(self, path: str, bodies: Sequence[Mapping[str, Any]] | None = None) -> list[Any]:
         """The reply of each server to its body."""
-        each = bodies or [{}] * len(self.urls)
-        return await together(self.post(server, path, body) for server, body in enumerate(each))
+        each = bodies or [{}] * len(self.up)
+        asked = zip(self.up, each, strict=True)
+        return await together(self.post(server, path, body) for server, body in asked)
+
+    @property
+    def up(self) -> list[int]:
+        """The numbers of all other servers."""
+        return [server for server in range(len(self.urls)) if server not in self.down]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -7,11 +7,13 @@ said when the policy is made.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -52,14 +54,23 @@ def connect(
         transfer = NCCLTransfer(client)
     else:
         transfer = FolderTransfer(client, folder)
-    return ServerPolicy(servers, transfer, weights, ends, max_model_len)
+    return ServerPolicy(servers, client, transfer, weights, ends, max_model_len)
+
+
+class ServerLost(StudentError):
+    """A server is gone, or came back with other weights."""
 
 
 class ServerPolicy:
     """Samples from one or more servers with the same model.
 
+    A server that cannot be reached, or that answers with other weights than it was sent (since it was started
+    anew), is left out: what it was asked goes to the others. Before the next weights are sent it is asked for,
+    and takes part again if it is there. Without any server left there is a StudentError.
+
     Args:
         servers: where they are.
+        client: what updates their weights.
         transfer: how weights reach them.
         weights: what they shall sample from, whatever they hold now.
         ends: token ids of which any ends a response, and no other does.
@@ -72,13 +83,15 @@ class ServerPolicy:
     def __init__(
         self,
         servers: Servers,
+        client: WeightClient,
         transfer: Transfer,
         weights: NamedWeights,
         ends: Sequence[int],
         max_model_len: int,
     ) -> None:
         self.ends, self.max_model_len = tuple(ends), max_model_len
-        self._servers, self._transfer = servers, transfer
+        self._servers, self._client, self._transfer = servers, client, transfer
+        self._run, self._loads = uuid4().hex, 0
         self._busy = [0] * len(servers.urls)
         self._homes: dict[int, int] = {}
         try:
@@ -96,18 +109,39 @@ class ServerPolicy:
 
     async def complete(self, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
         """One response. Raises StudentError."""
-        server = self._home(prompt)
-        self._busy[server] += 1
+        lost: StudentError = ServerLost("no server of the student is left")
+        while self._servers.up:
+            server = self._home(prompt)
+            self._busy[server] += 1
+            try:
+                return await self._ask(server, prompt, sampling, seed)
+            except ServerLost as error:
+                self._servers.down.add(server)
+                lost = error
+            finally:
+                self._busy[server] -= 1
+        raise lost
+
+    async def _ask(self, server: int, prompt: list[int], sampling: Sampling, seed: int) -> Completion:
+        """One response of a server. Raises ServerLost where another server may know better."""
+        url, request = self._servers.urls[server], _request(prompt, sampling, seed, self.ends)
         try:
-            reply = await self._servers.post(
-                server, "/v1/completions", _request(prompt, sampling, seed, self.ends), again=True
+            reply = await self._servers.post(server, "/v1/completions", request, again=True)
+            held = (await self._servers.get(server, "/weight_info")).get("weight_version")
+        except ServerRefusal as error:
+            if error.status < 500:
+                raise
+            raise ServerLost(str(error)) from error
+        except StudentError as error:
+            raise ServerLost(str(error)) from error
+        if held != self._client.version:  # weights change between batches only: it answered with these
+            raise ServerLost(
+                f"{url} holds the weights {held!r} and was sent {self._client.version!r}; was it started anew?"
             )
-        finally:
-            self._busy[server] -= 1
         try:
             return _completion(reply, prompt, self.ends)
         except StudentError as error:
-            raise StudentError(f"{self._servers.urls[server]}/v1/completions: {error}") from None
+            raise StudentError(f"{url}/v1/completions: {error}") from None
 
     def load_weights(self, weights: NamedWeights) -> None:
         """Send new weights to the servers once they have answered what was asked before.
@@ -115,12 +149,25 @@ class ServerPolicy:
         After a fault they stay paused, since their weights may be incomplete; a new run mends it.
         """
         named = [(name, tensor.detach()) for name, tensor in weights]
+        if self._loads:
+            run(self._look_around())
+        self._loads += 1
+        self._client.version = f"{self._run}-{self._loads}"
         run(self._servers.post_all("/pause?mode=wait"))
         self._transfer.send(named)
         if not all(reply["success"] for reply in run(self._servers.post_all("/reset_prefix_cache"))):
             raise StudentError("a server kept prefixes cached under old weights; does another run use it?")
         run(self._servers.post_all("/resume"))
         self._homes.clear()
+
+    async def _look_around(self) -> None:
+        """Find out which servers are there. Raises StudentError if none is, or if the transfer needs all."""
+        asked = (self._servers.get(server, "/is_paused") for server in range(len(self._servers.urls)))
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        lost = {server: said for server, said in enumerate(found) if isinstance(said, BaseException)}
+        if len(lost) == len(found) or (lost and not isinstance(self._transfer, FolderTransfer)):
+            raise next(iter(lost.values()))
+        self._servers.down = set(lost)
 
     def close(self) -> None:
         """Leave the servers; they go on running."""
@@ -134,7 +181,10 @@ class ServerPolicy:
         for token in prompt:
             key = hash((key, token))
             known = self._homes.get(key, known)
-        home = self._busy.index(min(self._busy)) if known is None else known
+        if known is None or known in self._servers.down:
+            home = min(self._servers.up, key=self._busy.__getitem__)
+        else:
+            home = known
         self._homes[key] = home
         return home
 

@@ -41,6 +41,7 @@ class WeightClient:
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
+        self.version = ""
 
     def world_sizes(self) -> list[int]:
         """Number of workers of each server."""
@@ -48,7 +49,7 @@ class WeightClient:
 
     def init_weight_transfer_engine(self, init_info: Mapping[str, Any]) -> None:
         """What both sides must agree on; ranks, where there are any, go on from server to server."""
-        infos = [dict(init_info) for _ in self.servers.urls]
+        infos = [dict(init_info) for _ in self.servers.up]
         if "rank_offset" in init_info:
             for i, workers in enumerate(self.world_sizes()[:-1]):
                 infos[i + 1]["rank_offset"] = infos[i]["rank_offset"] + workers
@@ -64,12 +65,12 @@ class WeightClient:
 
     def update_weights(self, update_info: Mapping[str, Any]) -> None:
         """Let the servers receive new weights."""
-        self._post("/update_weights", [{"update_info": update_info}] * len(self.servers.urls))
+        self._post("/update_weights", [{"update_info": update_info}] * len(self.servers.up))
 
     def finish_weight_update(self, weight_version: str | None = None) -> None:
-        """Let the servers put the new weights to use, and name them where they shall have a name."""
-        named = {} if weight_version is None else {"weight_version": weight_version}
-        self._post("/finish_weight_update", [named] * len(self.servers.urls))
+        """Let the servers put the new weights to use, under this name or else `version`."""
+        named = {"weight_version": weight_version or self.version}
+        self._post("/finish_weight_update", [named] * len(self.servers.up))
 
     def _post(self, path: str, bodies: Sequence[Mapping[str, Any]] | None = None) -> None:
         run(self.servers.post_all(path, bodies))
