@@ -37,8 +37,9 @@ Behaviour = Callable[[dict[str, Any], int], Awaitable[Reply]]
 class StudentServer(LoopbackServer):
     """The routes of vLLM that a student's policy uses. It says 7 and the end, at -0.5 and -0.25.
 
-    requests: (path, body) of all requests but those for the weights' version; changed: other behaviour of a path, given the body and
-    how often the path was asked; workers: its world size; loaded: weights at its last update.
+    requests: (path, body) of all requests but those for the weights' version; changed: other behaviour of
+    a path, given the body and how often the path was asked; workers: its world size; loaded, version: the
+    weights of its last update, and their name.
     """
 
     def __init__(self) -> None:
@@ -191,7 +192,7 @@ def test_without_any_server_left_there_is_one_error(
     policy = policy_of(*servers, retries=0)
     for server in servers:
         server.version = "default"
-    with pytest.raises(StudentError, match="holds the weights 'default' and was sent .*started anew"):
+    with pytest.raises(StudentError, match=r"holds the weights 'default' and was sent .*started anew"):
         policy.generate([[4, 5], [6, 7], [8, 9]], Sampling(), seed=0)
     for server in servers:
         server.changed["/is_paused"] = gone

@@ -64,9 +64,9 @@ class ServerLost(StudentError):
 class ServerPolicy:
     """Samples from one or more servers with the same model.
 
-    A server that cannot be reached, or that answers with other weights than it was sent (since it was started
-    anew), is left out: what it was asked goes to the others. Before the next weights are sent it is asked for,
-    and takes part again if it is there. Without any server left there is a StudentError.
+    A server that cannot be reached, or that answers with other weights than it was sent (since it was
+    started anew), is left out: what it was asked goes to the others. Before the next weights are sent it is
+    asked for, and takes part again if it is there. Without any server left there is a StudentError.
 
     Args:
         servers: where they are.
@@ -136,7 +136,7 @@ class ServerPolicy:
             raise ServerLost(str(error)) from error
         if held != self._client.version:  # weights change between batches only: it answered with these
             raise ServerLost(
-                f"{url} holds the weights {held!r} and was sent {self._client.version!r}; was it started anew?"
+                f"{url} holds the weights {held!r} and was sent {self._client.version!r}; it was started anew"
             )
         try:
             return _completion(reply, prompt, self.ends)
