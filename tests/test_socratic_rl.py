@@ -263,8 +263,9 @@ def test_the_options_of_the_page_exist(capsys):
     text = (Path(__file__).parents[1] / "docs" / "socratic_rl.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         main(["--help"], PROGRAM)
-    with pytest.raises(SystemExit):
-        teach(["viewpoints", "--help"])
+    for task in ("viewpoints", "guidance"):
+        with pytest.raises(SystemExit):
+            teach([task, "--help"])
     shown = capsys.readouterr().out
     for option in set(re.findall(r"--[a-z][a-z.-]+", text)) - {"--resume", "--preset", "--help"}:
         assert option in shown, option
