@@ -50,7 +50,8 @@ def test_every_kind_passes(server: MisbehavingServer, tmp_path: Path, kind: str)
     check_teacher(spec, deterministic=True, picklable=True)
     if kind == "recording":
         check_teacher({"kind": "recorded", "path": str(tmp_path / "r")}, deterministic=True, picklable=True)
-    elsewhere = {"recorded", "vllm", "chain_control"}  # test_vllm_teacher.py, test_chains.py
+    # test_vllm_teacher.py, test_local_model.py, test_chains.py
+    elsewhere = {"recorded", "vllm", "transformers", "chain_control"}
     assert set(SPECS) | elsewhere == set(KINDS.names)
 
 

@@ -33,6 +33,15 @@ def status(*arguments: str) -> int:
         return left.code if isinstance(left.code, int) else 1
 
 
+def test_an_interrupted_command_says_so_in_one_line(monkeypatch, capsys):
+    def interrupted(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("socratic_env.cli.audit.main", interrupted)
+    assert main(["audit", "x"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     import io
 

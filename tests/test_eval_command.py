@@ -196,7 +196,7 @@ def test_an_interrupt_keeps_what_is_over(capsys, server, tmp_path, monkeypatch):
     monkeypatch.setattr(runner.EvaluationFolder, "write", interrupted)
     options = [*SMALL, *student(server, "scripted:0.02"), "--concurrency", "2"]
     status, result, err = evaluate(capsys, tmp_path / "out", *options)
-    assert status == 1
+    assert status == 130
     assert "interrupted" in err
     assert 5 <= result["all"]["episodes"] < 24
     status, result, _ = evaluate(capsys, tmp_path / "out", *options)

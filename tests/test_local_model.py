@@ -10,6 +10,7 @@ import torch
 from support.chat_tokenizers import TAGS, chatml
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
+from socratic_env.checks import check_teacher
 from socratic_env.engine.background import run
 from socratic_env.errors import ConfigurationError, StudentContextError
 from socratic_env.models.local_model import LocalSampling
@@ -134,6 +135,7 @@ def test_a_teacher_guides_by_transformers_in_the_environment(tiny_student):
     assert info["guidance"] or "wrote no guidance" in info["teacher_fault"]
     assert env.unwrapped.usage["teacher"].calls == 1
     env.close()
+    check_teacher(teacher, deterministic=True, picklable=True)
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])

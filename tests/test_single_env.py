@@ -668,7 +668,7 @@ def test_hostile_actions_are_wrong_answers(action):
         (
             {"verifier": "letters"},
             "'letters'",
-            "choice, choice_strict, last_number, math, module:name, numeric, text",
+            "choice, choice_strict, code, last_number, math, module:name, numeric, text",
         ),
         ({"verifier": 7}, "7", "give a name, a function or None"),
         ({"max_attempts": 0}, "0", "give a whole number of at least 1"),

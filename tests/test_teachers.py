@@ -83,6 +83,7 @@ def test_every_kind_can_be_made_and_copied(kind: str, tmp_path: Path) -> None:
     arguments: dict[str, Any] = {
         "openai": {"base_url": URL, "model": "m"},
         "vllm": {"model": str(tmp_path)},
+        "transformers": {"model": str(tmp_path)},
         "recorded": {"path": str(tmp_path / "recording")},
         "recording": {"path": str(tmp_path / "recording"), "teacher": "rule"},
         "ensemble": {"teachers": ["rule", {"kind": "guarded", "teacher": "retry"}]},

@@ -19,13 +19,16 @@ from socratic_env.terminal import forgive_encodings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0: fine, 1: ran and failed, 2: unusable arguments."""
+    """Run a command; 0: fine, 1: ran and failed, 2: unusable arguments, 130: interrupted."""
     forgive_encodings()
     try:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -43,6 +43,7 @@ from socratic_env.types import Question
 from socratic_env.viewpoints import viewpoints_of
 
 RESULT, REPORT = "result.json", "report.html"
+INTERRUPTED = "interrupted"
 _PAPER = 200
 """Characters a line of the table may have where the output is no terminal."""
 
@@ -53,7 +54,7 @@ class Eval:
 
     Every episode is written down as it ends; the same command with the same --out goes on where an
     interrupted run stopped, and plays again only what a fault left open. Exit status 1 means that some
-    episodes are still open.
+    episodes are still open, 130 that it was interrupted.
     """
 
     student: str = "scripted"
@@ -183,7 +184,7 @@ def main(arguments: list[str]) -> int:
         told.print(f"{left} episodes are not over; go on with the same command and --out {out}", markup=False)
     if failed is not None:
         told.print(f"error: {failed}", markup=False)
-    return 1 if failed is not None or left else 0
+    return 130 if failed == INTERRUPTED else int(failed is not None or left > 0)
 
 
 _SHOWN = ("protocol", "questions", "split", "samples", "max_attempts", "temperature", "top_p", "seed")
@@ -278,7 +279,7 @@ def _play(
         except SocraticError as error:
             return str(error)
         except KeyboardInterrupt:
-            return "interrupted"
+            return INTERRUPTED
     return None
 
 
