@@ -38,7 +38,8 @@ class Truths:
         """Question id -> {"subtask", "answer", "solution"}, without questions that are gone or ask something
         else now."""
         found: dict[str, dict[str, str | None]] = {}
-        asked = {} if self.missing else {record["question_id"]: record["question"] for record in records}
+        told = [] if self.missing else [record for record in records if "question_id" in record]
+        asked = {record["question_id"]: record.get("question") for record in told}
         for name, text in asked.items():
             try:
                 question = self._questions.find(name)
