@@ -21,11 +21,11 @@ WAITS = """
 import time
 from datetime import timedelta
 from torch.distributed import distributed_c10d
-distributed_c10d.default_pg_timeout = timedelta(seconds=1)  # half an hour for gloo, ten minutes for NCCL
+distributed_c10d.default_pg_timeout = timedelta(seconds=4)  # half an hour for gloo, ten minutes for NCCL
 from agents.learning import processes
 processes.start()
 if processes.rank() == 0:
-    time.sleep(3)
+    time.sleep(6)
 print("said", processes.broadcast("the weather" if processes.rank() == 0 else None))
 processes.stop()
 """
