@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,10 +19,12 @@ from agents.teaching.teach_config import GuideConfig
 from agents.warm_start import chain_guide
 from agents.warm_start.chain_student import make_tokenizer
 from agents.warm_start.word_student import END, make_student
-from socratic_env.errors import ConfigurationError
+from socratic_env import verifiers
+from socratic_env.errors import ConfigurationError, VerifierError
 from socratic_env.models.chat import Chat
 from socratic_env.questions import load_questions
 from socratic_env.questions.chains import World
+from socratic_env.types import AnswerKind
 
 WORLD = World(seed=0)
 TOKENIZER = make_tokenizer(WORLD)
@@ -98,7 +101,23 @@ def test_a_leak_costs_and_a_blank_text_earns_nothing():
     assert all(turn.leaked for turn in found)
     assert {turn.reward for turn in found} <= {-1.0, 0.0}
     blank = Turns(CONFIG, speaker(pupil), speaker(lambda _: ""), "train").play(IDS, 1, seed=3)
-    assert {(turn.reward, turn.corrected) for turn in blank} == {(0.0, False)}
+    assert {(turn.reward, turn.corrected, turn.blank) for turn in blank} == {(0.0, False, True)}
+    assert not any(turn.blank for turn in found)
+
+
+def test_a_protocol_without_a_turn_for_the_teacher_is_refused():
+    fixed = replace(CONFIG, protocol="fixed_retry")
+    with pytest.raises(ConfigurationError, match="no turn"):
+        Turns(fixed, speaker(pupil), speaker(hint), "train")
+
+
+def test_an_attempt_without_a_verdict_is_no_wrong_one(monkeypatch):
+    def down(question, text):
+        raise VerifierError("it is down")
+
+    monkeypatch.setitem(verifiers._OF_KIND, AnswerKind.TEXT, down)
+    with pytest.raises(VerifierError, match=r"has no verdict: .*it is down"):
+        Turns(CONFIG, speaker(pupil), speaker(hint), "train").play(IDS[:1], 1, seed=3)
 
 
 def test_a_dialogue_without_room_is_one_error():
@@ -117,6 +136,15 @@ def test_the_guide_made_here_names_a_step_and_an_operation(monkeypatch):
     said = [CHAT.text(turn.completion.ids).split() for turn in turns]
     assert np.mean([len(words) == 2 and words[0] in ("first", "then") for words in said]) > 0.9
     assert len({words[1] for words in said if len(words) == 2}) > 3
+
+
+def test_an_interrupted_command_says_what_is_kept(tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.teaching.guiding.teach", interrupted)
+    assert main(["guidance", "--run-dir", str(tmp_path / "run")]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_the_command_writes_a_teacher_that_can_be_used(tmp_path, capsys):

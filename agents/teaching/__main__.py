@@ -33,7 +33,7 @@ def parse(arguments: list[str]) -> tuple[str, Teaching]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a training of a teacher; 0: fine, 1: ran and failed, 2: unusable arguments."""
+    """Run a training of a teacher; 0: fine, 1: ran and failed, 2: unusable arguments, 130: interrupted."""
     forgive_encodings()
     console = Console(stderr=True)
     try:
@@ -55,6 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
             found = attribute("task", TASKS[task][1])(config, TeachingRun(config, progress))
     except (SocraticError, OSError) as error:
         return fail(console, error, 1)
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted; {folder} has the metrics, no teacher: run it again with a new --run-dir",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        return 130
     for what, one in found.items():
         low, high = one["gain_interval"] or (float("nan"), float("nan"))
         print(

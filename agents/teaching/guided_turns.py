@@ -11,7 +11,7 @@ from agents.learning.samples import Completion, Sampling
 from agents.policies.policy import Policy
 from agents.rollout import mixed_seed
 from agents.teaching.teach_config import GuideConfig
-from socratic_env.errors import ConfigurationError
+from socratic_env.errors import ConfigurationError, VerifierError
 from socratic_env.models.chat import Chat
 from socratic_env.multi_agent import raw_env
 from socratic_env.multi_agent.aec import SocraticAECEnv
@@ -43,7 +43,8 @@ class Speaker:
 @dataclass(frozen=True)
 class Turn:
     """Guidance on a wrong first attempt. group: of its question in the batch; reward: the environment's, 1 if
-    the next attempt is right, minus the penalty of a leak; corrected, leaked: those two."""
+    the next attempt is right, minus the penalty of a leak; corrected, leaked: those two; blank: there was no
+    text, so that no attempt followed."""
 
     group: int
     prompt: list[int]
@@ -51,6 +52,7 @@ class Turn:
     reward: float
     corrected: bool
     leaked: bool
+    blank: bool
 
 
 class Turns:
@@ -63,7 +65,10 @@ class Turns:
     def __init__(self, config: GuideConfig, student: Speaker, teacher: Speaker, split: str) -> None:
         self._config, self._student, self._teacher, self._split = config, student, teacher, split
         self._rooms: list[SocraticAECEnv] = []
-        self._room(0)
+        if self._room(0).interaction.protocol.fixed:
+            raise ConfigurationError(
+                f"protocol {config.protocol!r} is a fixed text, and a teacher has no turn in it; take another"
+            )
 
     def places(self, count: int, seed: int) -> list[str]:
         """Ids of so many random questions."""
@@ -73,19 +78,22 @@ class Turns:
 
     def play(self, ids: Sequence[str], each: int, seed: int) -> list[Turn]:
         """So many guided second attempts on each question whose first one is wrong; the first attempt is the
-        same for all of a question, so that they differ by the guidance alone."""
+        same for all of a question, so that they differ by the guidance alone.
+
+        Raises VerifierError if an attempt cannot be judged, since nothing would be known of its guidance.
+        """
         first = [self._open(number, question_id) for number, question_id in enumerate(ids)]
         said = self._student.say([room.infos[STUDENT]["messages"] for room in first], mixed_seed(seed, 1))
         texts = [self._student.chat.text(completion.ids) for _, completion in said]
         for room, text in zip(first, texts, strict=True):
-            room.step(text)
+            self._answer(room, text)
         wrong = [number for number, room in enumerate(first) if room.infos[TEACHER]["messages"]]
 
         rooms: list[SocraticAECEnv] = []
         for number in wrong:
             for _ in range(each):
                 room = self._open(len(rooms), ids[number])
-                room.step(texts[number])
+                self._answer(room, texts[number])
                 rooms.append(room)
         guided = self._teacher.say([room.infos[TEACHER]["messages"] for room in rooms], mixed_seed(seed, 2))
         for room, (_, completion) in zip(rooms, guided, strict=True):
@@ -94,7 +102,7 @@ class Turns:
         open_ = [number for number, room in enumerate(rooms) if room.dialogue.stop is None]
         asked = [rooms[number].infos[STUDENT]["messages"] for number in open_]
         for number, (_, completion) in zip(open_, self._student.say(asked, mixed_seed(seed, 3)), strict=True):
-            rooms[number].step(self._student.chat.text(completion.ids))
+            self._answer(rooms[number], self._student.chat.text(completion.ids))
         return [self._turn(wrong[i // each], rooms[i], *guided[i]) for i in range(len(rooms))]
 
     def close(self) -> None:
@@ -108,7 +116,17 @@ class Turns:
         leaked = attempts[0].guidance is not None and bool(attempts[0].guidance.leaks)
         corrected = len(attempts) > 1 and attempts[1].verdict.correct
         # A blank text ends the dialogue as a fault, and earns nothing.
-        return Turn(group, prompt, completion, room.rewards[TEACHER], corrected, leaked)
+        blank = room.infos[TEACHER]["teacher_fault"] is not None
+        return Turn(group, prompt, completion, room.rewards[TEACHER], corrected, leaked, blank)
+
+    @staticmethod
+    def _answer(room: SocraticAECEnv, text: str) -> None:
+        room.step(text)
+        fault = room.infos[STUDENT]["verifier_fault"]
+        if fault is not None:
+            raise VerifierError(
+                f"an attempt at question {room.dialogue.question.id!r} has no verdict: {fault}"
+            )
 
     def _open(self, number: int, question_id: str) -> SocraticAECEnv:
         room = self._room(number)

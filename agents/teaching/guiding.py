@@ -80,6 +80,7 @@ def _told(turns: list[Turn]) -> dict[str, float]:
     return {
         "correction_rate": float(np.mean([turn.corrected for turn in turns])),
         "leaked": float(np.mean([turn.leaked for turn in turns])),
+        "blank": float(np.mean([turn.blank for turn in turns])),
         "distinct": float(len({tuple(turn.completion.ids) for turn in turns})),
     }
 

@@ -193,9 +193,8 @@ def _passes(tests: UnitTests, number: int, outcome: dict[str, Any]) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values of JSON are equal: of the same kind (a whole number may be written as a "
-    "float, a bool
-    is no number), floats to a relative 1e-9."""
+    """Whether two values of JSON are equal: of the same kind (a whole number may be written as a float, a
+    bool is no number), floats to a relative 1e-9."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
